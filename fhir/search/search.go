@@ -1,0 +1,23 @@
+// Package search compiles R4's search parameters, reads queries, finds the
+// searchable facts of a resource, and says in memory whether one matches.
+//
+// Contract:
+//
+//	New(Options{Zone, BaseURL}) (*Registry, error)    all R4 search parameters, compiled lazily per type; safe for concurrent use
+//	(*Registry).Param(typ, code) (*Param, bool); Params(typ) []*Param
+//	(*Registry).Index(root element.Node, into *Facts) error      keys and forward values; extractors are a trie per type,
+//	                                                             FHIRPath where an expression does not fit
+//	(*Registry).Parse(typ string, values []Pair, lenient bool) (*Query, []issue.Issue, error)    typed query; strict unless lenient
+//	(*Registry).Compile(*Query) (*Plan, error)                   the plan of plan.go; After is set by the caller
+//	(*Registry).Match(*Query, root element.Node) (bool, error)   slow and obvious: FHIRPath and datatype rules, no keys;
+//	                                                             the oracle for both stores
+//	(*Registry).References(root, param, target) []Reference      what _include follows
+//	MatchFacts(Expr, id string, *Facts) bool                     a plan's tree decided on facts, for stores' checks and tests
+//	Version                                                      changes when Index gives other facts for the same resource;
+//	                                                             stores record it and rebuild
+//
+// Pair is one name=value of the query string, decoded, in order. A Query keeps
+// what was understood so that the self link shows exactly what was used.
+//
+// https://hl7.org/fhir/R4/search.html
+package search
