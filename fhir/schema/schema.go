@@ -11,6 +11,8 @@
 // https://hl7.org/fhir/R4/elementdefinition.html
 package schema
 
+//go:generate go run ../internal/gen -root ../..
+
 // ID is the index of a type in the table; 0 means none.
 type ID uint16
 
