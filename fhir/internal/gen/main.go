@@ -4,7 +4,9 @@
 //	fhir/schema/types_gen.go            element tables, one composite literal that the linker lays out
 //	fhir/schema/names_gen.go            type constants, name index, resource type names
 //	fhir/r4/*_gen.go                    structs
-//	fhir/definitions/index_gen.bin.gz   search parameters, compartments, index of the definitions
+//	fhir/definitions/search_gen.go      search parameters and compartments
+//	fhir/definitions/archive_gen.bin    all definitions, in blocks that are inflated one by one
+//	fhir/definitions/archive_gen.go     where each canonical stands in it
 //
 // It writes types and tables, never algorithms. The output depends only on the
 // input: everything is sorted, and a test regenerates it in memory and compares.
@@ -52,7 +54,8 @@ func run(root string) error {
 
 // generate gives the generated files by their path below root.
 func generate(root string) (map[string][]byte, error) {
-	defs, err := load(filepath.Join(root, "fhir", "definitions"))
+	dir := filepath.Join(root, "fhir", "definitions")
+	defs, err := load(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +64,7 @@ func generate(root string) (map[string][]byte, error) {
 		return nil, err
 	}
 	files := map[string][]byte{}
-	for _, emit := range []func(*model, map[string][]byte) error{emitSchema} {
+	for _, emit := range []func(*model, map[string][]byte) error{emitSchema, emitDefinitions(dir)} {
 		if err := emit(m, files); err != nil {
 			return nil, err
 		}
