@@ -1,18 +1,39 @@
 // Package value holds the lexical values of R4 that have arithmetic: decimals
-// as written, dates with their precision and offset, times of day.
+// as written, dates with their precision and offset, times of day. It knows
+// nothing of elements or resources.
 //
-// Contract:
+// Data shape: small structs of numbers, copied by value, that point into no
+// source bytes. Every parser takes a string or a []byte and, for what occurs in
+// practice (decimals of up to 18 digits without exponent, every date), does not
+// allocate. What is parsed prints as it was written.
 //
-//	ParseDecimal(s) (Decimal, error)         text kept; exponent form accepted (FHIR decimal); at most MaxDigits digits
-//	(Decimal).String() as written; Cmp; Sign; Bounds() (lo, hi Decimal) the implicit precision of R4 search:
-//	    5.40 → [5.395, 5.405), 100 → [99.5, 100.5), 1e2 → [95, 105) by significant figures
-//	(Decimal).AppendKey(dst) []byte          ASCII, order of bytes = order of numbers, equal numbers (1.0, 1.00) equal keys, exact
-//	ParseDate, ParseDateTime, ParseInstant (s) (DateTime, error); ParseTime(s) (Time, error)
-//	    2026-02-30 is an error; a time part needs a zone where the FHIR type does; ParseDateTime also reads what
-//	    search allows (minutes without seconds, no zone)
-//	(DateTime).Precision Year|Month|Day|Minute|Second|Fraction, HasZone
-//	(DateTime).Interval(zone) (lo, hi Instant)   half-open [lo, hi) in UTC; zone is used where the text has none
-//	Instant: nanoseconds with the range of years 0001–9999; AppendKey: 12 ASCII characters, ordered as bytes
+//	ParseDecimal("5.40")            String "5.40"; Bounds [5.395, 5.405); key "f54-"
+//	ParseDateTime("2026-02")        Month precision; Interval(Asia/Shanghai) [2026-01-31T16:00Z, 2026-02-28T16:00Z)
+//	ParseTime("08:30:00")
+//
+// Keys are made for ordered stores: ASCII, the order of bytes is the order of
+// values, equal values have equal keys, and no key is the beginning of another.
+//
+// Invariants: a non-zero Decimal, DateTime or Time came from a parser or from
+// arithmetic and is within the named limits. Everything is immutable and safe
+// for concurrent use.
 //
 // https://hl7.org/fhir/R4/datatypes.html#primitive, https://hl7.org/fhir/R4/search.html#number
 package value
+
+import "strconv"
+
+// Text is what the parsers read: a string, or bytes that they do not keep.
+type Text interface{ ~string | ~[]byte }
+
+// SyntaxError says where a text is not the value it should be. It does not
+// hold the text.
+type SyntaxError struct {
+	Type   string // "decimal", "date", "dateTime", "instant", "time"
+	Offset int    // in bytes
+	Reason string
+}
+
+func (e *SyntaxError) Error() string {
+	return "invalid " + e.Type + ": " + e.Reason + " at byte " + strconv.Itoa(e.Offset)
+}
