@@ -63,6 +63,9 @@ type Element struct {
 // Repeats says that the element is an array in JSON.
 func (e *Element) Repeats() bool { return e.Max > 1 }
 
+// Count is one more than the highest ID.
+const Count = len(types)
+
 // ByID gives the row of id. It panics on an id that is not in the table.
 func ByID(id ID) *Type { return &types[id] }
 

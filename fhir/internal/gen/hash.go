@@ -9,30 +9,32 @@ import (
 // noSlot marks an empty slot of a property table.
 const noSlot = 0xFF
 
-// key is schema.key; a test holds the two together.
+// key is the key that the lookup in schema computes.
 func key(name string) uint64 {
 	n := len(name)
-	var a, b uint64
+	var k uint64
 	switch {
 	case n >= 8:
-		a, b = le64(name), le64(name[n-8:])
+		k = le64(name) ^ bits.RotateLeft64(le64(name[n-8:]), 29)
 	case n >= 4:
-		a, b = le32(name), le32(name[n-4:])
+		k = le32(name) ^ le32(name[n-4:])<<29
 	case n > 0:
-		a = uint64(name[0]) | uint64(name[n/2])<<8 | uint64(name[n-1])<<16
+		k = uint64(name[0]) | uint64(name[n/2])<<8 | uint64(name[n-1])<<16
 	}
-	return a ^ bits.RotateLeft64(b, 29) ^ uint64(n)
+	return k ^ uint64(n)
 }
 
-// hash is schema.hash.
+// hash is the hash of type names in schema.
 func hash(name string) uint64 {
 	h := uint64(len(name)) * hashPrime
-	for len(name) > 8 {
+	for len(name) >= 8 {
 		h = (h ^ le64(name)) * hashPrime
 		h ^= h >> 32
 		name = name[8:]
 	}
-	h = (h ^ key(name)) * hashPrime
+	for i := range len(name) {
+		h = (h ^ uint64(name[i])) * hashPrime
+	}
 	return h ^ h>>32
 }
 
