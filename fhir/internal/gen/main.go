@@ -64,7 +64,7 @@ func generate(root string) (map[string][]byte, error) {
 		return nil, err
 	}
 	files := map[string][]byte{}
-	for _, emit := range []func(*model, map[string][]byte) error{emitSchema, emitDefinitions(dir)} {
+	for _, emit := range []func(*model, map[string][]byte) error{emitSchema, emitR4, emitDefinitions(dir)} {
 		if err := emit(m, files); err != nil {
 			return nil, err
 		}

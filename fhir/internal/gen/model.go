@@ -32,6 +32,7 @@ type typ struct {
 	kind     string
 	abstract bool
 	base     string
+	short    string
 	elements []*elem
 }
 
@@ -85,10 +86,10 @@ func (m *model) addStructure(s *structure) error {
 	for _, e := range elements[1:] {
 		parents[parentPath(e.Path)] = true
 	}
-	m.add(&typ{name: s.Type, kind: kind, abstract: s.Abstract, base: strings.TrimPrefix(s.BaseDefinition, structureURL)})
+	m.add(&typ{name: s.Type, kind: kind, abstract: s.Abstract, base: strings.TrimPrefix(s.BaseDefinition, structureURL), short: elements[0].Short})
 	for _, e := range elements[1:] {
 		if parents[e.Path] {
-			m.add(&typ{name: e.Path, kind: kindBackbone, base: e.Type[0].Code})
+			m.add(&typ{name: e.Path, kind: kindBackbone, base: e.Type[0].Code, short: e.Short})
 		}
 	}
 	for _, e := range elements[1:] {
