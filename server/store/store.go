@@ -67,7 +67,7 @@ func (e Expect) WantVersion() (uint64, bool) { return e.version, e.kind == 2 }
 // Write is one resource to be written. The caller has put version and time into Body.
 type Write struct {
 	Key
-	Version     uint64 // the version this write makes
+	Version     uint64 // the version this write makes: the current one plus one, 1 where there is none; else a *ConflictError (a lost race), whatever Expect is
 	LastUpdated time.Time
 	Method      Method
 	Body        []byte        // nil deletes
