@@ -26,7 +26,6 @@ package element
 
 import (
 	"strconv"
-	"unicode/utf8"
 
 	"meridian/fhir/schema"
 )
@@ -46,12 +45,14 @@ type node struct {
 const (
 	flagEscaped = 1 << iota // the JSON string holds a backslash
 	flagString              // the value is a JSON string
+	flagTwin                // a null stood for it in the "_name" array
 )
 
 // Tree is the arena of one parsed resource (or of one datatype, as root).
 type Tree struct {
 	Src   []byte
 	nodes []node
+	spare []node // the arena before the last Renumber
 }
 
 // Len gives the number of nodes.
@@ -178,6 +179,14 @@ func (n Node) Path(names ...string) Node {
 	return n
 }
 
+// NullSent says that a JSON null stood for a primitive without a value.
+func (n Node) NullSent() bool {
+	return n.t != nil && n.t.nodes[n.i].start == n.t.nodes[n.i].end && n.t.nodes[n.i].start != 0
+}
+
+// TwinSent says that a JSON null stood for it in the "_name" array.
+func (n Node) TwinSent() bool { return n.t != nil && n.t.nodes[n.i].flags&flagTwin != 0 }
+
 // HasValue says that a primitive has a value, or that a complex element is there.
 func (n Node) HasValue() bool {
 	return n.t != nil && n.t.nodes[n.i].end > n.t.nodes[n.i].start
@@ -266,106 +275,4 @@ func (n Node) appendLocation(b []byte) []byte {
 		b = append(strconv.AppendInt(append(b, '['), int64(n.Ordinal()), 10), ']')
 	}
 	return b
-}
-
-// Data describes a node to be added.
-type Data struct {
-	Start, End int // value in Src, quotes included; equal when there is no value
-	Type       schema.ID
-	Elem       int // index into the parent type's Elements, -1 for the root
-	String     bool
-	Escaped    bool
-}
-
-// Add appends a node below parent (index -1 for the root) after prev, its last
-// sibling so far (-1 when it is the first child), and gives its index.
-func (t *Tree) Add(parent, prev int, d Data) int {
-	i := len(t.nodes)
-	f := uint8(0)
-	if d.Escaped {
-		f |= flagEscaped
-	}
-	if d.String {
-		f |= flagString
-	}
-	p := uint32(0)
-	if parent >= 0 {
-		p = uint32(parent)
-	}
-	t.nodes = append(t.nodes, node{start: uint32(d.Start), end: uint32(d.End), parent: p, typ: d.Type, elem: int16(d.Elem), flags: f})
-	if prev >= 0 {
-		t.nodes[prev].next = uint32(i)
-	} else if parent >= 0 {
-		t.nodes[parent].first = uint32(i)
-	}
-	return i
-}
-
-// SetValue gives node i its value after it was added (a twin read before its value).
-func (t *Tree) SetValue(i int, d Data) {
-	n := &t.nodes[i]
-	n.start, n.end = uint32(d.Start), uint32(d.End)
-	n.flags = 0
-	if d.Escaped {
-		n.flags |= flagEscaped
-	}
-	if d.String {
-		n.flags |= flagString
-	}
-}
-
-// SetEnd closes a complex node whose end was not known when it was added.
-func (t *Tree) SetEnd(i, end int) { t.nodes[i].end = uint32(end) }
-
-// AppendUnescaped appends a checked JSON string body with its escapes resolved.
-func AppendUnescaped(dst, s []byte) []byte {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c != '\\' || i+1 >= len(s) {
-			dst = append(dst, c)
-			continue
-		}
-		i++
-		switch s[i] {
-		case 'b':
-			dst = append(dst, '\b')
-		case 'f':
-			dst = append(dst, '\f')
-		case 'n':
-			dst = append(dst, '\n')
-		case 'r':
-			dst = append(dst, '\r')
-		case 't':
-			dst = append(dst, '\t')
-		case 'u':
-			r := hex4(s, i+1)
-			i += 4
-			if r >= 0xD800 && r < 0xDC00 && i+6 < len(s) && s[i+1] == '\\' && s[i+2] == 'u' {
-				if lo := hex4(s, i+3); lo >= 0xDC00 && lo < 0xE000 {
-					r = (r-0xD800)<<10 + (lo - 0xDC00) + 0x10000
-					i += 6
-				}
-			}
-			dst = utf8.AppendRune(dst, r)
-		default: // \" \\ \/
-			dst = append(dst, s[i])
-		}
-	}
-	return dst
-}
-
-func hex4(s []byte, i int) rune {
-	var r rune
-	for k := i; k < i+4 && k < len(s); k++ {
-		c := s[k]
-		switch {
-		case c >= '0' && c <= '9':
-			r = r<<4 | rune(c-'0')
-		case c >= 'a' && c <= 'f':
-			r = r<<4 | rune(c-'a'+10)
-		default:
-			r = r<<4 | rune(c-'A'+10)
-		}
-	}
-	return r
 }
