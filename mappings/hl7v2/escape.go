@@ -58,7 +58,7 @@ func (d *Delimiters) Unescape(s string, charset Charset) (text string, unknown i
 
 // isSequence tells a sequence that is unknown here (\Zabc\, \X0\) from text between two stray escape characters.
 func isSequence(body string) bool {
-	return len(body) <= 32 && strings.IndexByte("CMXZHN.FSTREP", body[0]) >= 0 && !strings.ContainsAny(body, " ")
+	return len(body) == 1 || len(body) <= 32 && strings.IndexByte("CMXZHN.FSTREP", body[0]) >= 0 && !strings.ContainsAny(body, " ")
 }
 
 type unescaper struct {

@@ -107,9 +107,17 @@ func TestCounts(t *testing.T) {
 func TestLabelsNameTheOccurrenceInTheMessage(t *testing.T) {
 	m := mustParse(t, sample)
 	s := m.Segment("OBX", 2)
-	if s.Label() != "OBX[2]" || s.FieldLabel(5, 1, 1, 0) != "OBX[2].5.1" || s.FieldLabel(8, 2, 0, 0) != "OBX[2].8[2]" ||
-		s.FieldLabel(3, 0, 1, 2) != "OBX[2].3.1.2" {
-		t.Error(s.Label(), s.FieldLabel(5, 1, 1, 0), s.FieldLabel(8, 2, 0, 0), s.FieldLabel(3, 0, 1, 2))
+	tests := []struct{ got, want string }{
+		{s.Label(), "OBX[2]"},
+		{s.Position(5, 1, 1, 0).String(), "OBX[2].5.1"},
+		{s.Position(8, 2, 0, 0).String(), "OBX[2].8[2]"},
+		{s.Position(3, 0, 1, 2).String(), "OBX[2].3.1.2"},
+		{Segment{}.Label(), ""},
+	}
+	for _, tt := range tests {
+		if tt.got != tt.want {
+			t.Errorf("got %q, want %q", tt.got, tt.want)
+		}
 	}
 	var b strings.Builder
 	b.WriteString("MSH|^~\\&|\r")

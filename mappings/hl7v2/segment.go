@@ -2,7 +2,6 @@ package hl7v2
 
 import (
 	"iter"
-	"strconv"
 	"strings"
 )
 
@@ -41,12 +40,7 @@ func (s Segment) Raw() string {
 }
 
 // Label names the place of the segment in its message: "OBX[3]".
-func (s Segment) Label() string {
-	if s.m == nil {
-		return ""
-	}
-	return s.Name() + "[" + strconv.Itoa(int(s.occurrence)) + "]"
-}
+func (s Segment) Label() string { return s.Position(0, 0, 0, 0).String() }
 
 // header reports whether the first field is the field separator itself (MSH, and FHS and BHS of batches).
 func (s Segment) header() bool {
@@ -278,23 +272,7 @@ func (v Value) Unescape() (text string, unknown int) {
 	return v.m.delims.Unescape(v.raw, v.m.hex)
 }
 
-// Label names a place inside a segment: s.Label() + ".5.1", with [n] after the field for a repetition beyond the first.
-// Zero component or sub leaves the part out.
-func (s Segment) FieldLabel(field, repetition, component, sub int) string {
-	b := append([]byte(s.Label()), '.')
-	b = strconv.AppendInt(b, int64(field), 10)
-	if repetition > 1 {
-		b = append(b, '[')
-		b = strconv.AppendInt(b, int64(repetition), 10)
-		b = append(b, ']')
-	}
-	if component > 0 {
-		b = append(b, '.')
-		b = strconv.AppendInt(b, int64(component), 10)
-		if sub > 0 {
-			b = append(b, '.')
-			b = strconv.AppendInt(b, int64(sub), 10)
-		}
-	}
-	return string(b)
+// Position of a part of the segment; zero repetition, component and sub leave the part out.
+func (s Segment) Position(field, repetition, component, sub int) Position {
+	return Position{Segment: s.Name(), Occurrence: int(s.occurrence), Field: field, Repetition: repetition, Component: component, Sub: sub}
 }
