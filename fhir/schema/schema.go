@@ -64,7 +64,7 @@ type Element struct {
 func (e *Element) Repeats() bool { return e.Max > 1 }
 
 // Count is one more than the highest ID.
-const Count = len(types)
+const Count = ID(len(types))
 
 // ByID gives the row of id. It panics on an id that is not in the table.
 func ByID(id ID) *Type { return &types[id] }
