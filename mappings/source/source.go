@@ -1,0 +1,341 @@
+// Package source is the one record tree that every mapping reads: HL7 v2
+// messages now; XML, JSON, rows and ASTM records are further builders beside
+// v2.go.
+//
+// A Tree is an arena of nodes. A node is an object (it has children), or a
+// scalar with the text as written. Repetitions are siblings of one name. Every
+// scalar has one of four states: absent (no node), empty, null (HL7's `""`,
+// which means "delete"), present. Values stay as written: no number is
+// converted, nothing is trimmed.
+//
+//	ORU_R01
+//	  PATIENT_RESULT
+//	    PATIENT
+//	      PID
+//	        f3              P0001^^^H001^MR
+//	          1  P0001      4  H001      5  MR
+//	        f3              110105…^^^^NI
+//	        f5              张三          (one component: f5.1 is the same node)
+//	    ORDER_OBSERVATION
+//	      OBR  f3 …
+//	      OBSERVATION
+//	        OBX  f3  1 ALT   2 *谷丙转氨酶   3 99LIS
+//
+// Reading is safe for concurrent use except for Mark (coverage). Text points
+// into the message and lives as long as it does.
+package source
+
+import "strconv"
+
+// State of a scalar.
+type State uint8
+
+const (
+	Absent  State = iota // there is no such node
+	Empty                // it is there without text
+	Null                 // explicitly deleted
+	Present              // it has text
+)
+
+// Sym is the number of a node name; see Names.
+type Sym uint16
+
+// node is one place of the record.
+type node struct {
+	text   string // as written; objects may have one too (a field with its separators)
+	first  int32  // 0: none
+	next   int32
+	parent int32
+	name   Sym
+	number int32  // the format's own number of the place: a segment's occurrence
+	ord    uint32 // position among the siblings of its name, from 0, as the standard counts + 1 in Origin
+	state  State
+	object bool
+}
+
+// Tree is one record. The root is node 0.
+type Tree struct {
+	nodes   []node
+	names   *Names
+	used    []uint64                         // coverage: one bit a node
+	unesc   func(text string) (string, bool) // resolves the format's escapes; nil: there are none
+	origin  func(t *Tree, n Node) string     // how the format prints a place
+	Charset string                           // the charset the text was decoded from, for people
+}
+
+// Names numbers node names; one table a process. It is built once and read-only after.
+type Names struct {
+	bySym  []string
+	byName map[string]Sym
+}
+
+// NewNames numbers the given names; 0 is no name.
+func NewNames(list []string) *Names {
+	n := &Names{bySym: []string{""}, byName: map[string]Sym{"": 0}}
+	for _, s := range list {
+		n.add(s)
+	}
+	return n
+}
+
+func (n *Names) add(s string) Sym {
+	if y, ok := n.byName[s]; ok {
+		return y
+	}
+	y := Sym(len(n.bySym))
+	n.bySym = append(n.bySym, s)
+	n.byName[s] = y
+	return y
+}
+
+// Sym finds a name's number; ok is false for a name that no record can have.
+func (n *Names) Sym(name string) (Sym, bool) {
+	y, ok := n.byName[name]
+	return y, ok
+}
+
+// Node is a place in a tree; the zero Node is absent.
+type Node struct {
+	t *Tree
+	i int32
+}
+
+// Root of the record.
+func (t *Tree) Root() Node {
+	if t == nil || len(t.nodes) == 0 {
+		return Node{}
+	}
+	return Node{t, 0}
+}
+
+// Len is the number of nodes.
+func (t *Tree) Len() int { return len(t.nodes) }
+
+// At gives node i, 0 <= i < Len.
+func (t *Tree) At(i int) Node { return Node{t, int32(i)} }
+
+// Valid is false where there is no such node.
+func (n Node) Valid() bool { return n.t != nil }
+
+// Index of the node in its tree.
+func (n Node) Index() int { return int(n.i) }
+
+// Name of the node: a group, segment, field ("f5"), component ("1"), member.
+func (n Node) Name() string {
+	if n.t == nil {
+		return ""
+	}
+	return n.t.names.bySym[n.t.nodes[n.i].name]
+}
+
+// Ordinal counts siblings of the same name from 0.
+func (n Node) Ordinal() int {
+	if n.t == nil {
+		return 0
+	}
+	return int(n.t.nodes[n.i].ord)
+}
+
+// State of the node.
+func (n Node) State() State {
+	if n.t == nil {
+		return Absent
+	}
+	return n.t.nodes[n.i].state
+}
+
+// Leaf says that the node has no children.
+func (n Node) Leaf() bool { return n.t != nil && n.t.nodes[n.i].first == 0 }
+
+// Raw is the text as written, escapes included.
+func (n Node) Raw() string {
+	if n.t == nil {
+		return ""
+	}
+	return n.t.nodes[n.i].text
+}
+
+// Text is the text of a present scalar with the format's escapes resolved and
+// marks the node as used. For an object it is the text of its first component,
+// as HL7 v2 reads a field that got more components in a later version. Null,
+// empty and absent give "".
+func (n Node) Text() string {
+	n = n.scalar()
+	if n.t == nil || n.t.nodes[n.i].state != Present {
+		if n.t != nil {
+			n.Mark()
+		}
+		return ""
+	}
+	n.Mark()
+	s := n.t.nodes[n.i].text
+	if n.t.unesc != nil {
+		s, _ = n.t.unesc(s)
+	}
+	return s
+}
+
+// Whole is the text as written with its separators, escapes resolved.
+func (n Node) Whole() string {
+	if n.t == nil || n.t.nodes[n.i].state != Present {
+		return ""
+	}
+	n.Mark()
+	s := n.t.nodes[n.i].text
+	if n.t.unesc != nil {
+		s, _ = n.t.unesc(s)
+	}
+	return s
+}
+
+// scalar descends to the first component.
+func (n Node) scalar() Node {
+	for n.t != nil && n.t.nodes[n.i].first != 0 && !n.t.nodes[n.i].object {
+		c := Node{n.t, n.t.nodes[n.i].first}
+		if c.Name() != "1" {
+			return Node{}
+		}
+		n = c
+	}
+	return n
+}
+
+// Mark notes that a rule used the node.
+func (n Node) Mark() {
+	if n.t != nil {
+		n.t.used[n.i>>6] |= 1 << (uint(n.i) & 63)
+	}
+}
+
+// Used says whether a rule used the node or anything below it.
+func (n Node) Used() bool {
+	if n.t == nil {
+		return false
+	}
+	if n.t.used[n.i>>6]&(1<<(uint(n.i)&63)) != 0 {
+		return true
+	}
+	for c := n.First(); c.Valid(); c = c.Next() {
+		if c.Used() {
+			return true
+		}
+	}
+	return false
+}
+
+// Parent, First child, Next sibling.
+func (n Node) Parent() Node {
+	if n.t == nil || n.i == 0 {
+		return Node{}
+	}
+	return Node{n.t, n.t.nodes[n.i].parent}
+}
+
+// First child, absent when there is none.
+func (n Node) First() Node {
+	if n.t == nil || n.t.nodes[n.i].first == 0 {
+		return Node{}
+	}
+	return Node{n.t, n.t.nodes[n.i].first}
+}
+
+// Next sibling, absent after the last.
+func (n Node) Next() Node {
+	if n.t == nil || n.t.nodes[n.i].next == 0 {
+		return Node{}
+	}
+	return Node{n.t, n.t.nodes[n.i].next}
+}
+
+// Child gives the first child of that name. The first component of a scalar is the scalar itself.
+func (n Node) Child(name Sym) Node {
+	if n.t == nil {
+		return Node{}
+	}
+	d := &n.t.nodes[n.i]
+	if d.first == 0 && !d.object && n.t.names.bySym[name] == "1" {
+		return n
+	}
+	for i := d.first; i != 0; i = n.t.nodes[i].next {
+		if n.t.nodes[i].name == name {
+			return Node{n.t, i}
+		}
+	}
+	return Node{}
+}
+
+// NextSame gives the next sibling of the same name: the next repetition.
+func (n Node) NextSame() Node {
+	if n.t == nil {
+		return Node{}
+	}
+	name := n.t.nodes[n.i].name
+	for i := n.t.nodes[n.i].next; i != 0; i = n.t.nodes[i].next {
+		if n.t.nodes[i].name == name {
+			return Node{n.t, i}
+		}
+	}
+	return Node{}
+}
+
+// Origin prints the place for people: "OBX[3].5.1", "PID.3[2].1".
+func (n Node) Origin() string {
+	if n.t == nil {
+		return ""
+	}
+	if n.t.origin != nil {
+		return n.t.origin(n.t, n)
+	}
+	return n.path()
+}
+
+func (n Node) path() string {
+	p := n.Parent()
+	if !p.Valid() {
+		return n.Name()
+	}
+	s := p.path() + "." + n.Name()
+	if n.Ordinal() > 0 || n.NextSame().Valid() {
+		s += "[" + strconv.Itoa(n.Ordinal()+1) + "]"
+	}
+	return s
+}
+
+// builder fills a tree; the children of a node are added in order.
+type builder struct {
+	t    *Tree
+	last []int32 // last child of each node, 0 when there is none
+}
+
+// add appends a node below parent (-1: the root) and gives its index.
+func (b *builder) add(parent int32, name Sym, text string, state State, object bool) int32 {
+	i := int32(len(b.t.nodes))
+	n := node{text: text, parent: max(parent, 0), name: name, state: state, object: object}
+	b.last = append(b.last, 0)
+	if parent < 0 {
+		b.t.nodes = append(b.t.nodes, n)
+		return i
+	}
+	prev := b.last[parent]
+	b.last[parent] = i
+	if prev == 0 {
+		b.t.nodes = append(b.t.nodes, n)
+		b.t.nodes[parent].first = i
+		return i
+	}
+	if p := &b.t.nodes[prev]; p.name == name {
+		n.ord = p.ord + 1
+	} else {
+		for j := b.t.nodes[parent].first; j != 0; j = b.t.nodes[j].next {
+			if b.t.nodes[j].name == name {
+				n.ord = b.t.nodes[j].ord + 1
+			}
+		}
+	}
+	b.t.nodes = append(b.t.nodes, n)
+	b.t.nodes[prev].next = i
+	return i
+}
+
+// done sizes the coverage bits.
+func (b *builder) done() { b.t.used = make([]uint64, len(b.t.nodes)/64+1) }
