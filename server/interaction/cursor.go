@@ -1,0 +1,179 @@
+package interaction
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"meridian/fhir/issue"
+	"meridian/fhir/search"
+)
+
+// The cursor of a paging link, `_cursor=…`, is sealed: authenticated and
+// encrypted, so that clients cannot change it and patient values in a query do
+// not stand in the logs of proxies. docs/format/cursor.md is its format.
+
+// cursorFormat is the first byte of every token. It changes when the layout below does.
+const cursorFormat = 1
+
+// maxCursor is the longest token that is looked at, in bytes.
+const maxCursor = 32 << 10
+
+// sealer seals with AES-256-GCM under a nonce made from the text itself, so
+// that equal cursors have equal tokens and no randomness is needed.
+type sealer struct {
+	aead     cipher.AEAD
+	nonceKey []byte
+}
+
+func newSealer(key []byte) (sealer, error) {
+	if len(key) == 0 {
+		key = make([]byte, 32)
+		if _, err := rand.Read(key); err != nil {
+			return sealer{}, fmt.Errorf("interaction: random cursor key: %w", err)
+		}
+	}
+	block, err := aes.NewCipher(derive(key, "cursor seal"))
+	if err != nil {
+		return sealer{}, fmt.Errorf("interaction: cursor key: %w", err)
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return sealer{}, fmt.Errorf("interaction: cursor key: %w", err)
+	}
+	return sealer{aead, derive(key, "cursor nonce")}, nil
+}
+
+func derive(key []byte, purpose string) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(purpose))
+	return h.Sum(nil)
+}
+
+// seal gives the token of text; open needs the same scope (what the link is for).
+func (s *sealer) seal(text []byte, scope string) string {
+	h := hmac.New(sha256.New, s.nonceKey)
+	h.Write([]byte(scope))
+	h.Write([]byte{0})
+	h.Write(text)
+	nonce := h.Sum(nil)[:s.aead.NonceSize()]
+	out := append([]byte{cursorFormat}, nonce...)
+	out = s.aead.Seal(out, nonce, text, []byte(scope))
+	return base64.RawURLEncoding.EncodeToString(out)
+}
+
+var errCursor = errors.New("cursor is not ours")
+
+func (s *sealer) open(token, scope string) ([]byte, error) {
+	if len(token) > maxCursor {
+		return nil, errCursor
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	n := s.aead.NonceSize()
+	if err != nil || len(raw) < 1+n || raw[0] != cursorFormat {
+		return nil, errCursor
+	}
+	text, err := s.aead.Open(nil, raw[1:1+n], raw[1+n:], []byte(scope))
+	if err != nil {
+		return nil, errCursor
+	}
+	return text, nil
+}
+
+func cursorError() error {
+	return issue.New(issue.Value, "search.cursor", "the link is not valid any more: begin the search again", "")
+}
+
+// searchScope binds a cursor to what was searched and to the form of its
+// sort values (the version of the index).
+func searchScope(index, typ string) string { return "search\x00" + index + "\x00" + typ }
+
+// searchCursor is the content of a search's cursor.
+type searchCursor struct {
+	Query string // as in the self link of the first page
+	Total int    // of the first page, -1 when it had none
+	After search.Cursor
+}
+
+// Layout: total+1 and number as uvarint, then the number of sort values, each 0
+// for none or 1, length and bytes; the rest is the query.
+func (c *searchCursor) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(c.Total+1))
+	dst = binary.AppendUvarint(dst, c.After.Number)
+	dst = binary.AppendUvarint(dst, uint64(len(c.After.Values)))
+	for _, v := range c.After.Values {
+		if v == nil {
+			dst = append(dst, 0)
+			continue
+		}
+		dst = append(dst, 1)
+		dst = binary.AppendUvarint(dst, uint64(len(*v)))
+		dst = append(dst, *v...)
+	}
+	return append(dst, c.Query...)
+}
+
+func (c *searchCursor) parse(text []byte) error {
+	r := cursorReader{b: text}
+	c.Total = int(r.uvarint()) - 1
+	c.After.Number = r.uvarint()
+	n := r.uvarint()
+	if n > uint64(len(text)) {
+		return errCursor
+	}
+	for range n {
+		if r.byte() == 0 {
+			c.After.Values = append(c.After.Values, nil)
+			continue
+		}
+		v := r.string(r.uvarint())
+		c.After.Values = append(c.After.Values, &v)
+	}
+	c.Query = string(r.b)
+	if r.bad {
+		return errCursor
+	}
+	return nil
+}
+
+// cursorReader reads fields and remembers that one was cut short.
+type cursorReader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *cursorReader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.b, r.bad = nil, true
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *cursorReader) byte() byte {
+	if len(r.b) == 0 {
+		r.bad = true
+		return 0
+	}
+	c := r.b[0]
+	r.b = r.b[1:]
+	return c
+}
+
+func (r *cursorReader) string(n uint64) string {
+	if n > uint64(len(r.b)) {
+		r.b, r.bad = nil, true
+		return ""
+	}
+	s := string(r.b[:n])
+	r.b = r.b[n:]
+	return s
+}

@@ -1,0 +1,207 @@
+// Package interaction holds the REST interactions of FHIR without HTTP: read,
+// vread, create, update, delete, history, search, capabilities, batch and
+// transaction, a file each.
+//
+// Data shape: requests are Params structs that hold what a URL, its headers and
+// its body say (`Prefer` and ETags as the client wrote them); answers are
+// Result structs with the stored version and what happened to it. Whole
+// bundles (searchset, history, batch-response, transaction-response) are
+// appended to a buffer of the caller as minified JSON, stored bodies byte for byte:
+//
+//	{"resourceType":"Bundle","type":"searchset","total":1,"link":[…],"entry":[
+//	 {"fullUrl":"http://…/Patient/1","resource":<stored bytes>,"search":{"mode":"match"}}]}
+//
+// Writing: codec.Parse → the stored form with id, version and time →
+// search.Index → store.Commit, with the preconditions inside the commit. A
+// version conflict that the client did not ask for is tried again, at most
+// Limits.ConflictRetries times.
+//
+// Errors that a client may see are *issue.Error; store errors are translated
+// (errors.go); all others are internal. Status codes are derived by the caller
+// (server/rest/status.go), for bundle entries through the function it passes.
+//
+// A Service is safe for concurrent use. Bodies in results belong to the store:
+// they may be kept, and must not be changed.
+//
+// https://hl7.org/fhir/R4/http.html
+package interaction
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"meridian/fhir/codec"
+	"meridian/fhir/schema"
+	"meridian/fhir/search"
+	"meridian/server/store"
+)
+
+// Options of a Service. Store and Registry are required, all else has a default.
+type Options struct {
+	Store    store.Store
+	Registry *search.Registry
+	// BaseURL is the address of the service as clients know it, without a
+	// trailing slash; it is written into fullUrl and links. Default http://127.0.0.1:8080/fhir.
+	BaseURL string
+	// Clock gives meta.lastUpdated (cut to milliseconds). Default time.Now.
+	Clock func() time.Time
+	// NewID gives the ids of created resources, unique and of the form
+	// [A-Za-z0-9\-\.]{1,64}. Default UUID version 7, which keeps new resources together on disk.
+	NewID func() string
+	// Zone in which dates without one are read, shown by the CapabilityStatement. Default Asia/Shanghai, else +08:00.
+	Zone *time.Location
+	// CursorKey is the secret, of any length, that authenticates cursors. All servers of
+	// one deployment need the same. Default: one made at random, so that links end with the process.
+	CursorKey []byte
+	// Version of the software, shown by the CapabilityStatement. Default "dev".
+	Version string
+	// Started is the date of the CapabilityStatement. Default: the Clock when the Service is made.
+	Started time.Time
+	Limits  Limits
+}
+
+// Limits are the bounds of the interactions; 0 means the default.
+type Limits struct {
+	// PageSize is `_count` when the client does not say. Default 20 resources.
+	PageSize int
+	// MaxPageSize is the largest `_count`; a larger one is cut to it and the self link says so. Default 1,000.
+	MaxPageSize int
+	// MaxIncludes is how many resources the includes of one page add. When it is
+	// reached, a warning entry in the bundle says so. Default 2,000.
+	MaxIncludes int
+	// EstimateTotal is how far `_total=estimate` counts. Default 10,000 resources.
+	EstimateTotal int
+	// ConflictRetries is how often a write is resolved again after another
+	// writer was first. Default 100.
+	ConflictRetries int
+	// MaxEntries in one batch or transaction. Default store.MaxCommit (100,000).
+	MaxEntries int
+	// BodyBytes is the largest resource or bundle. Default 64 MiB.
+	BodyBytes int
+	// BatchParallel is how many entries of a batch run at once. Default 16.
+	BatchParallel int
+}
+
+// Service carries out interactions on one store.
+type Service struct {
+	store    store.Store
+	registry *search.Registry
+	base     string
+	clock    func() time.Time
+	newID    func() string
+	zone     *time.Location
+	version  string
+	started  time.Time
+	limits   Limits
+	cursors  sealer
+	bodies   codec.Pool // parsers for what clients send
+	stored   codec.Pool // parsers for stored forms, which are a little larger
+
+	capabilities func() []byte // computed once
+}
+
+// maxMeta is what the stored form adds to a body at most, in bytes.
+const maxMeta = 1 << 10
+
+// New checks the options and gives a Service. It does not touch the store.
+func New(o Options) (*Service, error) {
+	if o.Store == nil || o.Registry == nil {
+		return nil, errors.New("interaction: Store and Registry are required")
+	}
+	s := &Service{
+		store: o.Store, registry: o.Registry, base: strings.TrimSuffix(o.BaseURL, "/"),
+		clock: o.Clock, newID: o.NewID, zone: o.Zone, version: o.Version, started: o.Started,
+		limits: o.Limits.withDefaults(),
+	}
+	if s.base == "" {
+		s.base = "http://127.0.0.1:8080/fhir"
+	}
+	if s.clock == nil {
+		s.clock = time.Now
+	}
+	if s.newID == nil {
+		s.newID = func() string { return uuid.Must(uuid.NewV7()).String() }
+	}
+	if s.zone == nil {
+		s.zone = defaultZone()
+	}
+	if s.version == "" {
+		s.version = "dev"
+	}
+	if s.started.IsZero() {
+		s.started = s.clock()
+	}
+	var err error
+	if s.cursors, err = newSealer(o.CursorKey); err != nil {
+		return nil, err
+	}
+	s.bodies.Options.MaxBytes = s.limits.BodyBytes
+	s.stored.Options.MaxBytes = s.limits.BodyBytes + maxMeta
+	s.capabilities = sync.OnceValue(s.buildCapabilities)
+	return s, nil
+}
+
+func (l Limits) withDefaults() Limits {
+	or := func(v *int, def int) {
+		if *v <= 0 {
+			*v = def
+		}
+	}
+	or(&l.PageSize, 20)
+	or(&l.MaxPageSize, 1000)
+	or(&l.MaxIncludes, 2000)
+	or(&l.EstimateTotal, 10_000)
+	or(&l.ConflictRetries, 100)
+	or(&l.MaxEntries, store.MaxCommit)
+	or(&l.BodyBytes, 64<<20)
+	or(&l.BatchParallel, 16)
+	l.MaxPageSize = min(l.MaxPageSize, store.MaxPage-1)
+	l.MaxIncludes = min(l.MaxIncludes, store.MaxReadMany, store.MaxPage)
+	l.MaxEntries = min(l.MaxEntries, store.MaxCommit)
+	l.PageSize = min(l.PageSize, l.MaxPageSize)
+	return l
+}
+
+func defaultZone() *time.Location {
+	if z, err := time.LoadLocation("Asia/Shanghai"); err == nil {
+		return z
+	}
+	return time.FixedZone("+08:00", 8*3600)
+}
+
+// BaseURL gives the service's address without a trailing slash.
+func (s *Service) BaseURL() string { return s.base }
+
+// Transactions says whether bundles of type transaction are taken.
+func (s *Service) Transactions() bool { return s.store.Transactions() }
+
+// now is the time of a write, as it can be written in an instant.
+func (s *Service) now() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
+
+// IsResourceType says whether typ is a concrete resource type of R4.
+func IsResourceType(typ string) bool {
+	t := schema.ByName(typ)
+	return t != nil && t.Kind == schema.Resource && !t.Abstract
+}
+
+// MaxID is the longest logical id. https://hl7.org/fhir/R4/datatypes.html#id
+const MaxID = 64
+
+// ValidID says whether id can be a logical id.
+func ValidID(id string) bool {
+	if id == "" || len(id) > MaxID {
+		return false
+	}
+	for i := 0; i < len(id); i++ {
+		switch c := id[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '.':
+		default:
+			return false
+		}
+	}
+	return true
+}

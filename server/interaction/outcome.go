@@ -1,0 +1,56 @@
+package interaction
+
+import (
+	"strconv"
+
+	"meridian/fhir/codec"
+	"meridian/fhir/issue"
+)
+
+// IssueSystem is the code system of the stable message ids in OperationOutcome.issue.details.
+const IssueSystem = "urn:meridian:issue"
+
+// AppendOutcome appends an OperationOutcome with these issues. Without any it
+// says "All OK", since issue is 1..*.
+//
+// https://hl7.org/fhir/R4/operationoutcome.html
+func AppendOutcome(dst []byte, issues []issue.Issue) []byte {
+	if len(issues) == 0 {
+		issues = []issue.Issue{{Severity: issue.Information, Code: issue.Informational, Text: "All OK", Offset: issue.NoOffset}}
+	}
+	dst = append(dst, `{"resourceType":"OperationOutcome","issue":[`...)
+	for i := range issues {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendIssue(dst, &issues[i])
+	}
+	return append(dst, `]}`...)
+}
+
+func appendIssue(dst []byte, is *issue.Issue) []byte {
+	dst = append(dst, `{"severity":"`...)
+	dst = append(dst, is.Severity...)
+	dst = append(dst, `","code":"`...)
+	dst = append(dst, is.Code...)
+	dst = append(dst, '"')
+	if is.ID != "" {
+		dst = append(dst, `,"details":{"coding":[{"system":"`+IssueSystem+`","code":`...)
+		dst = codec.AppendString(dst, is.ID)
+		dst = append(dst, `}]}`...)
+	}
+	if is.Text != "" || is.Offset >= 0 {
+		text := is.Text
+		if is.Offset >= 0 {
+			text += " (byte " + strconv.Itoa(is.Offset) + ")"
+		}
+		dst = append(dst, `,"diagnostics":`...)
+		dst = codec.AppendString(dst, text)
+	}
+	if is.Expression != "" {
+		dst = append(dst, `,"expression":[`...)
+		dst = codec.AppendString(dst, is.Expression)
+		dst = append(dst, ']')
+	}
+	return append(dst, '}')
+}

@@ -1,0 +1,77 @@
+package interaction
+
+import (
+	"strconv"
+	"strings"
+
+	"meridian/fhir/issue"
+	"meridian/server/store"
+)
+
+// A target is what the address of an interaction names, relative to the base:
+//
+//	Patient            Type
+//	Patient?name=x     Type, Query
+//	Patient/1          Type, ID
+//	Patient/1/_history            Type, ID, History
+//	Patient/1/_history/2          Type, ID, Version
+//	Patient/_history, _history    Type or nothing, History
+//	metadata           Metadata
+type target struct {
+	store.Key
+	Version  uint64
+	History  bool
+	Metadata bool
+	Query    string
+}
+
+// parseTarget reads the url of a bundle entry: relative to the base, or absolute with the base of this server.
+func (s *Service) parseTarget(url string) (target, error) {
+	var t target
+	rest, query, _ := strings.Cut(url, "?")
+	t.Query = query
+	rest = strings.TrimPrefix(strings.TrimPrefix(rest, s.base), "/")
+	if strings.Contains(rest, ":") {
+		return t, issue.New(issue.Invalid, "bundle.url", "the url is not one of this server", "")
+	}
+	parts := strings.Split(strings.TrimSuffix(rest, "/"), "/")
+	if parts[0] == "metadata" && len(parts) == 1 {
+		t.Metadata = true
+		return t, nil
+	}
+	if parts[0] == "_history" && len(parts) == 1 {
+		t.History = true
+		return t, nil
+	}
+	if t.Type = parts[0]; !IsResourceType(t.Type) {
+		return t, unknownType(t.Type)
+	}
+	if len(parts) >= 2 && parts[1] == "_history" {
+		t.History = true
+		parts = append(parts[:1:1], parts[2:]...)
+	} else if len(parts) >= 2 {
+		t.ID = parts[1]
+		parts = append(parts[:1:1], parts[2:]...)
+		if len(parts) >= 2 && parts[1] == "_history" {
+			t.History = true
+			parts = append(parts[:1:1], parts[2:]...)
+		}
+	}
+	if len(parts) == 2 && t.History && t.ID != "" {
+		v, ok := ParseVersion(parts[1])
+		if !ok {
+			return t, notFound(t.Key)
+		}
+		t.Version, t.History, parts = v, false, parts[:1]
+	}
+	if len(parts) > 1 || strings.HasPrefix(t.ID, "$") || strings.HasPrefix(t.ID, "_") {
+		return t, issue.New(issue.NotSupported, "bundle.url", "this server has no such interaction in a bundle", "")
+	}
+	return t, nil
+}
+
+// ParseVersion reads a version id of this server, a decimal number from 1.
+func ParseVersion(s string) (uint64, bool) {
+	v, err := strconv.ParseUint(s, 10, 64)
+	return v, err == nil && v > 0 && s[0] != '0' && s[0] != '+'
+}

@@ -1,0 +1,405 @@
+package interaction
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"meridian/fhir/issue"
+	"meridian/server/store"
+)
+
+// A transaction is resolved as a whole, then committed once: DELETE, POST, PUT
+// are decided against what the store holds, links between entries and
+// conditional references are replaced, then all writes and all that they
+// depend on go into one store.Commit. When another writer was first, all of
+// it is done again. Reads come after the commit and see the writes.
+//
+// https://hl7.org/fhir/R4/http.html#trules
+type transaction struct {
+	s       *Service
+	entries []entry
+	lenient bool
+	now     time.Time
+	attempt int
+
+	targets  []subject // by entry
+	results  []EntryResult
+	writes   []store.Write
+	requires []store.Require
+	refs     map[string]string // conditional reference → "Patient/1"
+}
+
+// subject is what a writing entry is about.
+type subject struct {
+	current store.Resource // what stands there; Version 0 when nothing did
+	found   bool           // If-None-Exist found current: nothing is written
+	nothing bool           // a conditional delete found nothing
+	unless  *criterion     // of a conditional create or update
+}
+
+func (s *Service) transaction(ctx context.Context, entries []entry, p *BundleParams) (*BundleResult, error) {
+	t := &transaction{s: s, entries: entries, lenient: p.Lenient, now: s.now()}
+	if err := t.checkFullURLs(); err != nil {
+		return nil, err
+	}
+	if err := t.checkReads(); err != nil {
+		return nil, err
+	}
+	err := s.retry(ctx, func() error {
+		if err := t.resolve(ctx); err != nil {
+			return err
+		}
+		t.attempt++
+		return t.commit(ctx)
+	})
+	if err != nil {
+		return nil, translate(err, "transaction")
+	}
+	for i := range entries {
+		if isRead(entries[i].method) {
+			t.results[i] = s.read(ctx, &entries[i], p.Lenient)
+		}
+	}
+	return &BundleResult{Type: "transaction-response", Entries: t.results}, nil
+}
+
+func isRead(method string) bool { return method == "GET" || method == "HEAD" }
+
+// checkFullURLs: a fullUrl stands only once (bdl-7).
+func (t *transaction) checkFullURLs() error {
+	seen := make(map[string]bool, len(t.entries))
+	for i := range t.entries {
+		e := &t.entries[i]
+		if e.fullURL == "" || !e.root.Valid() {
+			continue
+		}
+		if seen[e.fullURL] {
+			return issue.New(issue.Invariant, "bundle.full-url", "another entry has the same fullUrl", e.at+".fullUrl")
+		}
+		seen[e.fullURL] = true
+	}
+	return nil
+}
+
+// checkReads refuses a search that cannot be carried out before anything is written.
+func (t *transaction) checkReads() error {
+	for i := range t.entries {
+		e := &t.entries[i]
+		if !isRead(e.method) || e.target.Type == "" || e.target.ID != "" || e.target.History {
+			continue
+		}
+		pairs, err := ParseQuery(e.target.Query)
+		if err == nil && !hasCursor(pairs) {
+			_, _, err = t.s.registry.Parse(e.target.Type, withoutFormat(pairs), t.lenient)
+		}
+		if err != nil {
+			return locate(err, e.at+".request.url")
+		}
+	}
+	return nil
+}
+
+// resolve decides every write against what the store holds now.
+func (t *transaction) resolve(ctx context.Context) error {
+	t.targets = make([]subject, len(t.entries))
+	t.results = make([]EntryResult, len(t.entries))
+	t.writes, t.requires = t.writes[:0], t.requires[:0]
+	t.refs = map[string]string{}
+	for _, phase := range [...]func(context.Context) error{t.find, t.readCurrent, t.checkIdentities, t.prepare} {
+		if err := phase(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// find gives each writing entry the identity it is about.
+func (t *transaction) find(ctx context.Context) error {
+	criteria := map[string]bool{}
+	for i := range t.entries {
+		e, to := &t.entries[i], &t.targets[i]
+		if isRead(e.method) {
+			continue
+		}
+		to.current = store.Resource{Key: e.target.Key, Deleted: true}
+		query := e.target.Query
+		if e.method == "POST" {
+			to.current.ID, query = e.fresh, e.IfNoneExist
+		}
+		if query == "" {
+			continue
+		}
+		c, err := t.s.criterion(e.target.Type, query)
+		if err != nil {
+			return locate(err, e.at+".request")
+		}
+		if criteria[c.key] {
+			return overlap(e)
+		}
+		criteria[c.key] = true
+		if err := t.findOne(ctx, e, to, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findOne resolves the condition of one entry.
+func (t *transaction) findOne(ctx context.Context, e *entry, to *subject, c *criterion) error {
+	found, err := t.s.findOne(ctx, c)
+	if err != nil {
+		return entryError(err, e.at+".request")
+	}
+	id := ""
+	if e.method == "PUT" {
+		id = e.root.Child("id").Text()
+	}
+	switch {
+	case found != nil && id != "" && id != found.ID:
+		return issue.New(issue.Invalid, "id.differs", "the criterion matches a resource with another id than the entry's", e.at+".resource.id")
+	case found != nil && e.method == "POST":
+		to.current, to.found = *found, true
+		t.requires = append(t.requires, store.Require{Key: found.Key, Version: found.Version})
+	case found != nil:
+		to.current = *found
+	case e.method == "DELETE":
+		to.nothing = true
+	case e.method == "PUT":
+		if to.current.ID = id; id == "" {
+			if e.fresh == "" {
+				e.fresh = t.s.newID()
+			}
+			to.current.ID = e.fresh
+		}
+		to.unless = c
+	default:
+		to.unless = c
+	}
+	return nil
+}
+
+// entryError locates what a client may see and leaves what is to be tried again.
+func entryError(err error, at string) error {
+	if issue.As(err) == nil {
+		return err
+	}
+	return locate(err, at)
+}
+
+// readCurrent reads what stands at the identities that are not known yet. The first attempt asks
+// for all at once; after a conflict each is read by itself, which tells a deleted one from none for sure.
+func (t *transaction) readCurrent(ctx context.Context) error {
+	var keys []store.Key
+	var of []int
+	for i := range t.entries {
+		e, to := &t.entries[i], &t.targets[i]
+		if isRead(e.method) || to.nothing || to.current.Version > 0 || to.current.ID == e.fresh {
+			continue
+		}
+		if t.attempt > 0 {
+			current, err := t.s.current(ctx, to.current.Key)
+			if err != nil {
+				return err
+			}
+			to.current = current
+			continue
+		}
+		keys, of = append(keys, to.current.Key), append(of, i)
+	}
+	for len(keys) > 0 {
+		n := min(len(keys), store.MaxReadMany)
+		got, err := t.s.store.ReadMany(ctx, keys[:n])
+		if err != nil {
+			return err
+		}
+		for k, r := range got {
+			r.Key, r.Deleted = keys[k], r.Body == nil
+			t.targets[of[k]].current = r
+		}
+		keys, of = keys[n:], of[n:]
+	}
+	return nil
+}
+
+func overlap(e *entry) error {
+	return issue.New(issue.Invalid, "transaction.overlap", "another entry is about the same resource", e.at+".request.url")
+}
+
+// checkIdentities: no two entries write the same resource, and the client's preconditions hold.
+func (t *transaction) checkIdentities(context.Context) error {
+	seen := make(map[store.Key]bool, len(t.entries))
+	for i := range t.entries {
+		e, to := &t.entries[i], &t.targets[i]
+		if isRead(e.method) || to.nothing {
+			continue
+		}
+		if seen[to.current.Key] {
+			return overlap(e)
+		}
+		seen[to.current.Key] = true
+		if e.method == "POST" {
+			continue
+		}
+		if err := e.checkWrite(to.current.Version, !to.current.Deleted); err != nil {
+			return locate(err, e.at+".request")
+		}
+	}
+	return nil
+}
+
+// prepare makes the writes and, for each entry, its result.
+func (t *transaction) prepare(ctx context.Context) error {
+	links := linker{byURL: map[string]place{}, conditional: func(ref string) (string, error) { return t.conditionalReference(ctx, ref) }}
+	for i := range t.entries {
+		e, to := &t.entries[i], &t.targets[i]
+		if e.fullURL == "" || isRead(e.method) || e.method == "DELETE" {
+			continue
+		}
+		version := to.current.Version
+		if !to.found {
+			version++
+		}
+		links.byURL[e.fullURL] = place{keyPath(to.current.Key), version}
+	}
+	for i := range t.entries {
+		e, to := &t.entries[i], &t.targets[i]
+		switch {
+		case isRead(e.method):
+		case to.nothing, e.method == "DELETE" && to.current.Deleted:
+			t.results[i].Result = Result{to.current, Absent}
+		case to.found:
+			t.results[i].Result = Result{to.current, Unchanged}
+		case e.method == "DELETE":
+			w := remove(&to.current, t.now)
+			t.writes = append(t.writes, w)
+			t.results[i].Result = Result{resourceOf(&w), Deleted}
+		default:
+			if err := t.prepareBody(i, &links); err != nil {
+				return entryError(err, e.at+".resource")
+			}
+		}
+	}
+	return nil
+}
+
+// prepareBody makes the write of a POST or PUT.
+func (t *transaction) prepareBody(i int, links *linker) error {
+	e, to := &t.entries[i], &t.targets[i]
+	edit, err := links.links(e)
+	if err != nil {
+		return err
+	}
+	method := store.PUT
+	if e.method == "POST" {
+		method = store.POST
+	}
+	w, same, err := t.s.put(e.root, edit, &to.current, t.now, method)
+	if err != nil {
+		return err
+	}
+	if same {
+		t.results[i].Result = Result{to.current, Unchanged}
+		return nil
+	}
+	if to.unless != nil {
+		w.Unless, w.UnlessKey = to.unless.plan, to.unless.key
+	}
+	t.writes = append(t.writes, w)
+	t.results[i].Result = Result{resourceOf(&w), effectOf(&to.current)}
+	return nil
+}
+
+// commit writes what was resolved.
+func (t *transaction) commit(ctx context.Context) error {
+	if len(t.writes) == 0 {
+		return nil
+	}
+	p := store.CommitParams{Writes: t.writes, Requires: t.requires}
+	if t.s.store.Transactions() {
+		return t.s.store.Commit(ctx, p)
+	}
+	return t.s.store.CommitOrdered(ctx, p)
+}
+
+// conditionalReference resolves `Patient?identifier=…` to the one resource
+// that matches once the writes of this transaction are done.
+//
+// https://hl7.org/fhir/R4/http.html#trules
+func (t *transaction) conditionalReference(ctx context.Context, ref string) (string, error) {
+	typ, query, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(ref, t.s.base), "/"), "?")
+	if !IsResourceType(typ) {
+		return "", nil // an address elsewhere, with a query of its own
+	}
+	if to, ok := t.refs[ref]; ok {
+		return to, nil
+	}
+	c, err := t.s.criterion(typ, query)
+	if err != nil {
+		return "", err
+	}
+	found, err := t.matchInside(typ, c)
+	if err != nil {
+		return "", err
+	}
+	outside, err := t.matchOutside(ctx, typ, c)
+	if err != nil {
+		return "", err
+	}
+	switch found = append(found, outside...); len(found) {
+	case 0:
+		return "", issue.New(issue.NotFound, "reference.none", "no "+typ+" matches the conditional reference", "").WithStatus(statusPrecondition)
+	case 1:
+		t.refs[ref] = keyPath(found[0])
+		return t.refs[ref], nil
+	}
+	return "", issue.New(issue.MultipleMatch, "reference.multiple", "more than one "+typ+" matches the conditional reference", "").WithStatus(statusPrecondition)
+}
+
+// matchInside finds matches among the resources that this transaction writes.
+func (t *transaction) matchInside(typ string, c *criterion) ([]store.Key, error) {
+	var found []store.Key
+	for i := range t.entries {
+		e, to := &t.entries[i], &t.targets[i]
+		if e.target.Type != typ || to.found || e.method != "POST" && e.method != "PUT" {
+			continue
+		}
+		ok, err := t.s.registry.Match(c.query, e.root)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			found = append(found, to.current.Key)
+		}
+	}
+	return found, nil
+}
+
+// matchOutside finds matches in the store that this transaction does not
+// write, and makes the commit depend on the one that is found.
+func (t *transaction) matchOutside(ctx context.Context, typ string, c *criterion) ([]store.Key, error) {
+	var written []string
+	for i := range t.entries {
+		if to := &t.targets[i]; to.current.Type == typ && to.current.Version > 0 && !to.found {
+			written = append(written, to.current.ID)
+		}
+	}
+	plan := *c.plan
+	plan.Limit = min(2+len(written), store.MaxPage)
+	page, err := t.s.store.Search(ctx, &plan)
+	if err != nil {
+		return nil, err
+	}
+	var found []store.Key
+	for _, row := range page.Rows {
+		if slices.Contains(written, row.ID) {
+			continue
+		}
+		found = append(found, row.Key)
+		t.requires = append(t.requires, store.Require{Key: row.Key, Version: row.Version})
+	}
+	return found, nil
+}
+
+func keyPath(k store.Key) string { return k.Type + "/" + k.ID }

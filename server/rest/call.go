@@ -1,0 +1,161 @@
+package rest
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	kgzip "github.com/klauspost/compress/gzip"
+	"github.com/labstack/echo/v4"
+
+	"meridian/fhir/issue"
+	"meridian/server/interaction"
+)
+
+// call is one request while it is served. Calls are used again.
+type call struct {
+	echo.Context
+	h       *Handler
+	service *interaction.Service
+	ctx     context.Context
+
+	query   string // without _format and _pretty
+	pretty  bool
+	lenient bool
+	prefer  interaction.Return
+	status  int
+	body    []byte // buffer of the request's body
+	out     []byte // buffer of the answer
+}
+
+// maxKept is the largest buffer that a call keeps, in bytes.
+const maxKept = 1 << 20
+
+var calls = sync.Pool{New: func() any { return new(call) }}
+
+func newCall(h *Handler, c echo.Context) *call {
+	x := calls.Get().(*call)
+	*x = call{Context: c, h: h, ctx: c.Request().Context(), body: x.body[:0], out: x.out[:0]}
+	return x
+}
+
+func (x *call) release() {
+	if cap(x.body) > maxKept {
+		x.body = nil
+	}
+	if cap(x.out) > maxKept {
+		x.out = nil
+	}
+	*x = call{body: x.body, out: x.out}
+	calls.Put(x)
+}
+
+// limit gives the request a deadline.
+func (x *call) limit(d time.Duration) context.CancelFunc {
+	var cancel context.CancelFunc
+	x.ctx, cancel = context.WithTimeout(x.ctx, d)
+	return cancel
+}
+
+func (x *call) header(name string) string {
+	if v := x.Request().Header[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// typeName is the resource type of the address for metrics and log: "" when it is none.
+func (x *call) typeName() string {
+	if t := x.Param("type"); interaction.IsResourceType(t) {
+		return t
+	}
+	return ""
+}
+
+// readBody reads the request's body, decompressed, into the call's buffer.
+// Issue codes: too-long, not-supported (415), value.
+func (x *call) readBody() ([]byte, error) {
+	r := x.Request()
+	if r.ContentLength > x.h.bodyLimit {
+		return nil, tooLong()
+	}
+	var src io.Reader = r.Body
+	switch enc := x.header("Content-Encoding"); enc {
+	case "", "identity":
+		if n := r.ContentLength; n > 0 && int64(cap(x.body)) < n+1 {
+			x.body = make([]byte, 0, n+1)
+		}
+	case "gzip", "x-gzip":
+		z, err := kgzip.NewReader(src)
+		if err != nil {
+			return nil, badBody(err)
+		}
+		defer z.Close()
+		src = z
+	default:
+		return nil, issue.New(issue.NotSupported, "body.encoding", "the body is compressed in a way that this server does not read; gzip it does", "").WithStatus(http.StatusUnsupportedMediaType)
+	}
+	if err := x.fill(src); err != nil {
+		return nil, err
+	}
+	return x.body, nil
+}
+
+// fill reads src to its end, or one byte over the limit.
+func (x *call) fill(src io.Reader) error {
+	if cap(x.body) == 0 {
+		x.body = make([]byte, 0, 4<<10)
+	}
+	for {
+		if len(x.body) == cap(x.body) {
+			x.body = append(x.body, 0)[:len(x.body)]
+		}
+		n, err := src.Read(x.body[len(x.body):cap(x.body)])
+		x.body = x.body[:len(x.body)+n]
+		if int64(len(x.body)) > x.h.bodyLimit {
+			return tooLong()
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return badBody(err)
+		}
+	}
+}
+
+func tooLong() error {
+	return issue.New(issue.TooLong, "body.too-long", "the body is larger than this server takes", "")
+}
+
+func badBody(err error) error {
+	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, kgzip.ErrHeader) || errors.Is(err, kgzip.ErrChecksum) {
+		return issue.New(issue.Value, "body.gzip", "the body is not valid gzip", "")
+	}
+	return issue.New(issue.Value, "body.incomplete", "the body could not be read to its end", "")
+}
+
+// resourceBody reads a body that holds a resource.
+func (x *call) resourceBody() ([]byte, error) {
+	if err := x.checkContentType(); err != nil {
+		return nil, err
+	}
+	return x.readBody()
+}
+
+// checkContentType: JSON, or nothing said.
+func (x *call) checkContentType() error {
+	typ, _, _ := strings.Cut(x.header("Content-Type"), ";")
+	switch strings.ToLower(strings.TrimSpace(typ)) {
+	case "", "application/fhir+json", "application/json", "text/json", "application/json+fhir":
+		return nil
+	case "application/fhir+xml", "application/xml", "text/xml", "application/xml+fhir":
+		return issue.New(issue.NotSupported, "body.xml", "this server does not read XML; send application/fhir+json", "").WithStatus(http.StatusUnsupportedMediaType)
+	}
+	return issue.New(issue.NotSupported, "body.type", "the Content-Type of a resource is application/fhir+json", "").WithStatus(http.StatusUnsupportedMediaType)
+}

@@ -1,0 +1,96 @@
+package rest
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"meridian/fhir/issue"
+)
+
+// healthz says that the process lives.
+func (h *Handler) healthz(c echo.Context) error { return c.String(http.StatusOK, "ok\n") }
+
+// readyz says that requests should come here.
+func (h *Handler) readyz(c echo.Context) error {
+	reason := ""
+	if h.service() == nil {
+		reason = "starting"
+	} else if h.ready != nil {
+		if err := h.ready(); err != nil {
+			reason = "not ready"
+			h.errors.LogAttrs(c.Request().Context(), slog.LevelWarn, "not ready", logError(err)...)
+		}
+	}
+	if reason == "" {
+		return c.String(http.StatusOK, "ok\n")
+	}
+	c.Response().Header().Set("Retry-After", retryAfter)
+	return c.String(http.StatusServiceUnavailable, reason+"\n")
+}
+
+// routeError answers what no route took: unknown paths and methods.
+func (h *Handler) routeError(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	start := time.Now()
+	x := newCall(h, c)
+	defer x.release()
+	_ = x.negotiate() // an unknown path is told in JSON whatever was asked for
+	var he *echo.HTTPError
+	switch {
+	case errors.As(err, &he) && he.Code == http.StatusMethodNotAllowed:
+		x.fail(issue.New(issue.NotSupported, "method.unsupported", "this address does not take "+methodText(c.Request().Method)+"; the header Allow names what it takes", "").WithStatus(he.Code))
+	case errors.As(err, &he) && he.Code == http.StatusNotFound:
+		x.fail(issue.New(issue.NotFound, "route.unknown", "there is nothing at this address; the FHIR service is at "+h.base, ""))
+	default:
+		x.fail(err)
+	}
+	h.observe(h.metrics.unknown, x, time.Since(start))
+}
+
+// methodText repeats only methods that exist.
+func methodText(m string) string {
+	switch m {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT":
+		return m
+	}
+	return "this method"
+}
+
+var errPanic = errors.New("panic")
+
+func panicText(v any) string {
+	if err, ok := v.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("%T", v)
+}
+
+func logError(err error) []slog.Attr { return []slog.Attr{slog.String("error", err.Error())} }
+
+// CheckListen refuses an address that other machines reach as long as no
+// authentication is configured: what is open by mistake is open to all.
+func CheckListen(addr string, authConfigured bool) error {
+	if authConfigured {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("listen address %q: %w", addr, err)
+	}
+	if host == "localhost" {
+		return nil
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("listen address %q is reachable from other machines and no authentication is configured: listen on 127.0.0.1 or configure authentication", addr)
+}

@@ -1,0 +1,88 @@
+package rest
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics counts requests by interaction, type and status, and their time by interaction.
+type metrics struct {
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	unknown  *series // what no route took
+}
+
+func newMetrics(reg *prometheus.Registry) *metrics {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "meridian_http_requests_total",
+			Help: "Requests by interaction, resource type (empty where there is none) and HTTP status."}, []string{"interaction", "type", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "meridian_http_request_seconds",
+			Help: "Time to answer in seconds by interaction.", Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 14)}, []string{"interaction"}),
+	}
+	reg.MustRegister(m.requests, m.seconds)
+	m.unknown = m.interaction("unknown")
+	return m
+}
+
+// series are the counters of one interaction, found without building label texts.
+type series struct {
+	name    string
+	m       *metrics
+	seconds prometheus.Observer
+	mu      sync.RWMutex
+	counts  map[countKey]prometheus.Counter
+}
+
+type countKey struct {
+	typ    string
+	status int
+}
+
+func (m *metrics) interaction(name string) *series {
+	return &series{name: name, m: m, seconds: m.seconds.WithLabelValues(name), counts: map[countKey]prometheus.Counter{}}
+}
+
+func (s *series) add(typ string, status int, took time.Duration) {
+	key := countKey{typ, status}
+	s.mu.RLock()
+	c := s.counts[key]
+	s.mu.RUnlock()
+	if c == nil {
+		c = s.m.requests.WithLabelValues(s.name, typ, strconv.Itoa(status))
+		s.mu.Lock()
+		s.counts[key] = c
+		s.mu.Unlock()
+	}
+	c.Inc()
+	s.seconds.Observe(took.Seconds())
+}
+
+const levelError = slog.LevelError
+
+// observe counts and logs a request that was answered.
+func (h *Handler) observe(s *series, x *call, took time.Duration) {
+	typ := x.typeName()
+	s.add(typ, x.status, took)
+	if h.access == nil {
+		return
+	}
+	h.access.LogAttrs(context.Background(), slog.LevelInfo, "request", slog.String("interaction", s.name), slog.String("type", typ),
+		slog.Int("status", x.status), slog.Float64("ms", float64(took.Microseconds())/1000))
+}
+
+// panicked answers 500. The log gets the place and the stack, and of the
+// panic's value only its type: it could hold what a patient's record says.
+func (h *Handler) panicked(x *call, name string, value any) {
+	h.errors.LogAttrs(context.Background(), slog.LevelError, "panic", slog.String("interaction", name), slog.String("type", x.typeName()),
+		slog.String("panic", panicText(value)), slog.String("stack", string(debug.Stack())))
+	if !x.Response().Committed {
+		x.fail(errPanic)
+	}
+	x.status = 500
+}

@@ -1,0 +1,85 @@
+package rest
+
+import (
+	"net/http"
+	"time"
+
+	"meridian/fhir/issue"
+	"meridian/server/interaction"
+	"meridian/server/store"
+)
+
+// https://hl7.org/fhir/R4/http.html#read
+func read(x *call) error {
+	p := interaction.ReadParams{Key: store.Key{Type: x.Param("type"), ID: x.Param("id")}}
+	if err := x.checkInstance(p.Key); err != nil {
+		return err
+	}
+	x.readConditions(&p)
+	r, err := x.service.Read(x.ctx, p)
+	return x.answerRead(&r, err)
+}
+
+// https://hl7.org/fhir/R4/http.html#vread
+func vread(x *call) error {
+	p := interaction.ReadParams{Key: store.Key{Type: x.Param("type"), ID: x.Param("id")}}
+	if err := x.checkInstance(p.Key); err != nil {
+		return err
+	}
+	var ok bool
+	if p.Version, ok = interaction.ParseVersion(x.Param("version")); !ok {
+		return issue.New(issue.NotFound, "resource.unknown", "version ids of this server are decimal numbers from 1", "")
+	}
+	x.readConditions(&p)
+	r, err := x.service.VRead(x.ctx, p)
+	return x.answerRead(&r, err)
+}
+
+// checkInstance: what stands in the place of an id is one, and no operation.
+func (x *call) checkInstance(key store.Key) error {
+	if key.ID != "" && key.ID[0] == '$' {
+		return issue.New(issue.NotSupported, "operation.unknown", "this server has no such operation", "").WithStatus(http.StatusNotFound)
+	}
+	if !interaction.ValidID(key.ID) {
+		return issue.New(issue.NotFound, "resource.unknown", "an id has 1 to 64 characters of A-Z a-z 0-9 - .", "")
+	}
+	return nil
+}
+
+func (x *call) readConditions(p *interaction.ReadParams) {
+	p.IfNoneMatch = x.header("If-None-Match")
+	if since := x.header("If-Modified-Since"); since != "" {
+		// A date that cannot be read asks nothing (RFC 9110 section 13.1.3).
+		if t, err := http.ParseTime(since); err == nil {
+			p.IfModifiedSince = t
+		} else {
+			p.IfModifiedSince = time.Time{}
+		}
+	}
+}
+
+func (x *call) answerRead(r *interaction.ReadResult, err error) error {
+	x.stamp(&r.Resource)
+	if err != nil {
+		return err
+	}
+	if r.NotModified {
+		return x.send(http.StatusNotModified, nil)
+	}
+	body := r.Resource.Body
+	if x.query != "" {
+		if body, err = x.subset(body); err != nil {
+			return err
+		}
+	}
+	return x.send(http.StatusOK, body)
+}
+
+// subset applies _summary and _elements to a read.
+func (x *call) subset(body []byte) ([]byte, error) {
+	pairs, err := interaction.ParseQuery(x.query)
+	if err != nil {
+		return nil, err
+	}
+	return x.service.Subset(x.out, body, pairs, x.lenient)
+}

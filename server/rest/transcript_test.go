@@ -1,0 +1,164 @@
+package rest_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"meridian/fhir/codec"
+)
+
+var update = flag.Bool("update", false, "rewrite the responses in testdata/http from the first store")
+
+// A transcript is a .txtar file: its comment says the rule, its parts are
+// numbered requests and whole responses.
+//
+//	-- 1-request --
+//	PUT /fhir/Patient/p1
+//	Prefer: return=minimal
+//
+//	{"resourceType":"Patient","id":"p1"}
+//	-- 1-response --
+//	201 Created
+//	Etag: W/"1"
+//	…
+//
+// Every request takes one second; the first comes at 2026-01-01T00:00:00Z.
+// Ids are id-1, id-2, …. Bodies of one line are shown indented. Cursors stand
+// as <cursor n>, and a request may name one. "needs: transactions" in the
+// comment leaves the transcript out on a store without them.
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob("../../testdata/http/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, backend := range backends(t) {
+		t.Run(backend.name, func(t *testing.T) {
+			for _, file := range files {
+				t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+					runTranscript(t, backend, file)
+				})
+			}
+		})
+	}
+}
+
+func runTranscript(t *testing.T, backend backend, file string) {
+	archive, err := txtar.ParseFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := newServer(t, backend)
+	if strings.Contains(string(archive.Comment), "needs: transactions") && !srv.store.Transactions() {
+		t.Skipf("%s has no transactions", backend.name)
+	}
+	if strings.Contains(string(archive.Comment), "needs: no transactions") && srv.store.Transactions() {
+		t.Skipf("%s has transactions", backend.name)
+	}
+	r := replayer{handler: srv.handler}
+	out := &txtar.Archive{Comment: archive.Comment}
+	n := 0
+	for i, f := range archive.Files {
+		number, kind, _ := strings.Cut(f.Name, "-")
+		if kind != "request" {
+			continue
+		}
+		srv.clock.Set(start.Add(time.Duration(n) * time.Second))
+		n++
+		got := r.do(t, f.Data)
+		out.Files = append(out.Files, f, txtar.File{Name: number + "-response", Data: got})
+		if *update {
+			continue
+		}
+		if i+1 >= len(archive.Files) || archive.Files[i+1].Name != number+"-response" {
+			t.Fatalf("request %s has no response; run with -update", number)
+		}
+		if diff := cmp.Diff(string(archive.Files[i+1].Data), string(got)); diff != "" {
+			t.Errorf("response %s (-want +got):\n%s", number, diff)
+		}
+	}
+	if *update {
+		if err := os.WriteFile(file, txtar.Format(out), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// replayer sends requests and knows the cursors of the answers so far.
+type replayer struct {
+	handler http.Handler
+	cursors []string
+}
+
+var cursorPattern = regexp.MustCompile(`_cursor=([A-Za-z0-9_-]{20,})`)
+
+func (r *replayer) do(t *testing.T, request []byte) []byte {
+	t.Helper()
+	text := string(request)
+	for i, c := range r.cursors {
+		text = strings.ReplaceAll(text, fmt.Sprintf("<cursor %d>", i+1), c)
+	}
+	head, body, _ := strings.Cut(strings.TrimRight(text, "\n"), "\n\n")
+	lines := strings.Split(head, "\n")
+	method, target, _ := strings.Cut(lines[0], " ")
+	req := httptest.NewRequest(method, target, strings.NewReader(body))
+	if body == "" {
+		req.Body, req.ContentLength = http.NoBody, 0
+	}
+	for _, line := range lines[1:] {
+		name, value, _ := strings.Cut(line, ": ")
+		req.Header.Add(name, value)
+	}
+	rec := httptest.NewRecorder()
+	r.handler.ServeHTTP(rec, req)
+	return r.format(rec)
+}
+
+func (r *replayer) format(rec *httptest.ResponseRecorder) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%d %s\n", rec.Code, http.StatusText(rec.Code))
+	var names []string
+	for name := range rec.Header() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		value := strings.Join(rec.Header()[name], ", ")
+		if name == "Content-Length" && cursorPattern.Match(rec.Body.Bytes()) {
+			value = "<with cursors>" // the number in a cursor is a store's own
+		}
+		fmt.Fprintf(&b, "%s: %s\n", name, value)
+	}
+	body := rec.Body.Bytes()
+	if len(body) > 0 {
+		b.WriteByte('\n')
+		if body[0] == '{' && !bytes.Contains(body, []byte("\n")) {
+			body = codec.AppendPretty(nil, body)
+		}
+		b.Write(body)
+		if body[len(body)-1] != '\n' {
+			b.WriteByte('\n')
+		}
+	}
+	return cursorPattern.ReplaceAllFunc(b.Bytes(), func(m []byte) []byte {
+		token := string(m[len("_cursor="):])
+		i := slices.Index(r.cursors, token)
+		if i < 0 {
+			r.cursors = append(r.cursors, token)
+			i = len(r.cursors) - 1
+		}
+		return fmt.Appendf(nil, "_cursor=<cursor %d>", i+1)
+	})
+}

@@ -1,0 +1,77 @@
+package rest
+
+import (
+	"net/http"
+
+	"meridian/fhir/issue"
+	"meridian/server/interaction"
+)
+
+// https://hl7.org/fhir/R4/http.html#create
+func create(x *call) error {
+	if x.query != "" {
+		return issue.New(issue.NotSupported, "create.query", "a create has no parameters; the condition of a conditional create is the header If-None-Exist", "")
+	}
+	body, err := x.resourceBody()
+	if err != nil {
+		return err
+	}
+	r, err := x.service.Create(x.ctx, interaction.CreateParams{Type: x.Param("type"), Body: body, IfNoneExist: x.header("If-None-Exist")})
+	return x.answerWrite(&r, err)
+}
+
+// https://hl7.org/fhir/R4/http.html#update, https://hl7.org/fhir/R4/http.html#cond-update
+func update(x *call) error {
+	body, err := x.resourceBody()
+	if err != nil {
+		return err
+	}
+	p := interaction.UpdateParams{Type: x.Param("type"), ID: x.Param("id"), Body: body, Conditions: x.writeConditions()}
+	if p.ID == "" {
+		p.Criterion = x.query
+	}
+	r, err := x.service.Update(x.ctx, p)
+	return x.answerWrite(&r, err)
+}
+
+// https://hl7.org/fhir/R4/http.html#delete
+func remove(x *call) error {
+	p := interaction.DeleteParams{Type: x.Param("type"), ID: x.Param("id"), Conditions: x.writeConditions()}
+	if p.ID == "" {
+		p.Criterion = x.query
+	}
+	r, err := x.service.Delete(x.ctx, p)
+	return x.answerWrite(&r, err)
+}
+
+func (x *call) writeConditions() interaction.Conditions {
+	return interaction.Conditions{IfMatch: x.header("If-Match"), IfNoneMatch: x.header("If-None-Match")}
+}
+
+// answerWrite answers as Prefer asks; a delete has no representation.
+func (x *call) answerWrite(r *interaction.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	x.stamp(&r.Resource)
+	status := effectStatus(r.Effect)
+	gone := r.Effect == interaction.Deleted || r.Effect == interaction.Absent
+	if !gone {
+		location := []string{x.location(&r.Resource)}
+		x.Response().Header()["Location"] = location
+		if status == http.StatusOK {
+			x.Response().Header()["Content-Location"] = location
+		}
+	}
+	switch {
+	case x.prefer == interaction.ReturnOutcome:
+		if gone {
+			status = http.StatusOK
+		}
+		x.out = interaction.AppendOutcome(x.out, r.Issues())
+		return x.send(status, x.out)
+	case gone || x.prefer == interaction.ReturnMinimal:
+		return x.send(status, nil)
+	}
+	return x.send(status, r.Resource.Body)
+}
