@@ -1,62 +1,14 @@
 package r4_test
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
-	"encoding/json"
 	"errors"
-	"io"
-	"os"
-	"reflect"
-	"strings"
 	"testing"
 
 	"meridian/fhir/codec"
+	"meridian/fhir/fhirtest"
 	"meridian/fhir/r4"
+	"meridian/fhir/schema"
 )
-
-// examples reads the official example instances.
-func examples(t testing.TB) map[string][]byte {
-	t.Helper()
-	f, err := os.Open("../../testdata/fhir/examples.tar.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string][]byte{}
-	for r := tar.NewReader(z); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return files
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.HasSuffix(h.Name, ".json") {
-			if files[h.Name], err = io.ReadAll(r); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-}
-
-// tokens decodes JSON with numbers as literals: two bodies are equal when they
-// differ in white space, escapes and the order of members only.
-func tokens(t *testing.T, body []byte) any {
-	t.Helper()
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
 
 // roundTrip reads body into its struct and writes it back.
 func roundTrip(t *testing.T, body []byte) {
@@ -73,18 +25,28 @@ func roundTrip(t *testing.T, body []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(tokens(t, got), tokens(t, body)) {
-		t.Errorf("got  %.600s\nwant %.600s", got, body)
+	if d := fhirtest.DiffValues(body, got); d != "" {
+		t.Error(d)
 	}
 }
 
 func TestExamplesRoundTrip(t *testing.T) {
-	files := examples(t)
-	if len(files) != 355 {
-		t.Errorf("%d examples", len(files))
+	examples := fhirtest.Examples(t)
+	if len(examples) != 355 {
+		t.Errorf("%d examples", len(examples))
 	}
-	for name, body := range files {
-		t.Run(name, func(t *testing.T) { roundTrip(t, body) })
+	for _, ex := range examples {
+		t.Run(ex.Name, func(t *testing.T) { roundTrip(t, ex.Body) })
+	}
+}
+
+func TestGeneratedResourcesRoundTrip(t *testing.T) {
+	for _, name := range schema.ResourceTypes() {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(8) {
+				roundTrip(t, fhirtest.Generate(name, seed))
+			}
+		})
 	}
 }
 
