@@ -12,8 +12,10 @@ package search
 //	            code               NoSystem              718-7                 |code
 //	string      name               ""                    folded text; each part is a key
 //	            name:py            ""                    pinyin, initials and inner characters of Han names
+//	            name:cut           ""                    (empty) a text was longer than MaxValue
 //	reference   subject            Patient               123                   relative, or absolute to our base
 //	            subject            ""                    http://other/Patient/1  any other absolute URL, canonical or URN
+//	            subject            Patient               (empty) a reference to that type which is not local
 //	            subject:identifier like token
 //	uri         url                ""                    the text; for a canonical with version also "url|version"
 //	date        date               ""                    AppendRange(lo, last)
@@ -21,7 +23,9 @@ package search
 //	quantity    value-quantity     ""                    AppendRange: asked without a unit
 //	            value-quantity     system|code or |unit  AppendRange: asked with one
 //
-// Values are valid UTF-8 without U+0000, at most MaxValue bytes; a longer text
+//	any         code               NoSystem              (empty) there is a value, but nothing to ask it by
+//
+// docs/format/postings.md has examples. Values are valid UTF-8 without U+0000, at most MaxValue bytes; a longer text
 // is cut there on a rune boundary, and every leaf that could be wrong because
 // of it carries a residual.
 type Key struct {

@@ -3,7 +3,7 @@
 //
 // Contract:
 //
-//	New(Options{Zone, BaseURL}) (*Registry, error)    all R4 search parameters, compiled lazily per type; safe for concurrent use
+//	New(Options{Zone, BaseURL, Now}) (*Registry, error)    all R4 search parameters, compiled lazily per type; safe for concurrent use
 //	(*Registry).Param(typ, code) (*Param, bool); Params(typ) []*Param
 //	(*Registry).Index(root element.Node, into *Facts) error      keys and forward values; extractors are a trie per type,
 //	                                                             FHIRPath where an expression does not fit
@@ -11,10 +11,11 @@
 //	(*Registry).Compile(*Query) (*Plan, error)                   the plan of plan.go; After is set by the caller
 //	(*Registry).Match(*Query, root element.Node) (bool, error)   slow and obvious: FHIRPath and datatype rules, no keys;
 //	                                                             the oracle for both stores
-//	(*Registry).References(root, param, target) []Reference      what _include follows
+//	(*Registry).References(root, *Param, target) []Reference     what _include follows
+//	UnlessKey(*Query) string                                     the same for equal criteria
 //	MatchFacts(Expr, id string, *Facts) bool                     a plan's tree decided on facts, for stores' checks and tests
-//	Version                                                      changes when Index gives other facts for the same resource;
-//	                                                             stores record it and rebuild
+//	Version, (*Registry).IndexVersion()                          changes when Index gives other facts for the same resource
+//	                                                             (zone and base URL included); stores record it and rebuild
 //
 // Pair is one name=value of the query string, decoded, in order. A Query keeps
 // what was understood so that the self link shows exactly what was used.

@@ -1,0 +1,300 @@
+package search
+
+import (
+	"slices"
+	"strings"
+
+	"meridian/fhir/issue"
+	"meridian/fhir/schema"
+	"meridian/fhir/value"
+)
+
+// MaxLeaves bounds the tree of a plan: an id without type asks for each target type.
+const MaxLeaves = 50_000
+
+// Compile gives the plan of a parsed query. Limit is _count (0 where it was not
+// given); After is the caller's to set. The error is an *issue.Error
+// (too-costly, status 400).
+func (r *Registry) Compile(q *Query) (*Plan, error) {
+	c := compiler{r: r, at: q.at}
+	var all []Expr
+	var check []*Criterion
+	for i := range q.Criteria {
+		e := c.criterion(&q.Criteria[i])
+		if !e.exact {
+			check = append(check, &q.Criteria[i])
+		}
+		if _, every := e.Expr.(All); !every {
+			all = append(all, e.Expr)
+		}
+	}
+	if c.leaves > MaxLeaves {
+		return nil, issue.New(issue.TooCostly, idTooMany, "the search has too many alternatives; name the type of references (Patient/1)", "").WithStatus(statusBadRequest)
+	}
+	plan := &Plan{Type: q.Type, Where: both(all), Limit: max(q.Count, 0)}
+	for _, s := range q.Sort {
+		plan.Sort = append(plan.Sort, Order{Param: s.Param.sortedAs(), Desc: s.Desc})
+	}
+	if len(check) > 0 {
+		plan.Residual = r.residual(q, check)
+	}
+	return plan, nil
+}
+
+// term is a compiled part; where it is not exact it matches all that should and
+// maybe more.
+type term struct {
+	Expr
+	exact bool
+}
+
+var (
+	nothing = term{Or{}, true}
+	every   = term{All{}, true}
+)
+
+type compiler struct {
+	r      *Registry
+	at     value.Instant
+	leaves int
+}
+
+func both(of []Expr) Expr {
+	switch len(of) {
+	case 0:
+		return All{}
+	case 1:
+		return of[0]
+	}
+	return And{of}
+}
+
+// either joins alternatives, flattening those that are alternatives themselves.
+func either(of []term) term {
+	out := term{exact: true}
+	var flat []Expr
+	for _, t := range of {
+		out.exact = out.exact && t.exact
+		switch e := t.Expr.(type) {
+		case All:
+			return term{All{}, t.exact}
+		case Or:
+			flat = append(flat, e.Of...)
+		default:
+			flat = append(flat, t.Expr)
+		}
+	}
+	out.Expr = Or{flat}
+	if len(flat) == 1 {
+		out.Expr = flat[0]
+	}
+	return out
+}
+
+// not inverts: what is only known to hold all matches says nothing when inverted.
+func not(t term) term {
+	if !t.exact {
+		return term{All{}, false}
+	}
+	return term{Not{t.Expr}, true}
+}
+
+func (c *compiler) criterion(x *Criterion) term {
+	if x.Param.Code == "_id" {
+		return c.id(x)
+	}
+	var of []term
+	for _, b := range x.Param.standIns() {
+		if x.Modifier == ModMissing {
+			of = append(of, term{b.present(), true})
+			continue
+		}
+		for i := range x.Values {
+			if c.leaves > MaxLeaves {
+				return every
+			}
+			of = append(of, c.value(b, x, &x.Values[i]))
+		}
+	}
+	t := either(of)
+	if x.Modifier == ModNot || x.Modifier == ModMissing && x.Missing {
+		return not(t)
+	}
+	return t
+}
+
+// standIns are the parameters whose keys answer for p: its bases, or p itself.
+func (p *Param) standIns() []base {
+	if len(p.bases) > 0 {
+		return p.bases
+	}
+	return []base{{param: p}}
+}
+
+// present matches the resources that have a value of b.
+func (b base) present() Expr {
+	if b.resolve != "" {
+		return Prefix{Key{Param: b.param.Code, Scope: b.resolve}}
+	}
+	return Present{b.param.Code}
+}
+
+func (c *compiler) id(x *Criterion) term {
+	if x.Modifier == ModMissing {
+		if x.Missing {
+			return nothing
+		}
+		return every
+	}
+	ids := make([]string, 0, len(x.Values))
+	for _, v := range x.Values {
+		ids = append(ids, v.Token.Code)
+	}
+	slices.Sort(ids)
+	t := term{IDs{slices.Compact(ids)}, true}
+	if x.Modifier == ModNot {
+		return not(t)
+	}
+	return t
+}
+
+func (c *compiler) value(b base, x *Criterion, v *Value) term {
+	c.leaves++
+	p := b.param
+	switch p.Kind {
+	case KindNumber:
+		return term{c.numbers(p, "", v), true}
+	case KindDate:
+		return term{c.dates(p, v), true}
+	case KindString:
+		return c.text(p, x.Modifier, v.Text)
+	case KindToken:
+		return tokenTerm(p.Code, v.Token)
+	case KindReference:
+		return c.referenceTerm(b, x.Modifier, v)
+	case KindQuantity:
+		return c.quantityTerm(p, v)
+	case KindURI:
+		return point2(p.Code, "", v.Text)
+	}
+	return nothing
+}
+
+// point2 is a Point whose texts may be too long for a key.
+func point2(param, scope, value string) term {
+	exact := !mayBeCut(value) && !mayBeCut(scope)
+	scope, _ = cut(scope)
+	value, _ = cut(value)
+	return term{Point{Key{param, scope, value}}, exact}
+}
+
+// tokenTerm is the token in its four forms.
+// https://hl7.org/fhir/R4/search.html#token
+func tokenTerm(param string, t Token) term {
+	switch {
+	case !t.HasSystem:
+		return point2(param, "", t.Code)
+	case t.System == "":
+		return point2(param, NoSystem, t.Code)
+	case t.Code == "":
+		scope, _ := cut(systemScope(t.System))
+		return term{Prefix{Key{Param: param, Scope: scope}}, !mayBeCut(t.System)}
+	}
+	return point2(param, systemScope(t.System), t.Code)
+}
+
+// text compiles a string. By default the field starts with the value, both
+// folded; a name with Han characters also by pinyin, initials or inner character.
+//
+// https://hl7.org/fhir/R4/search.html#string
+func (c *compiler) text(p *Param, m Modifier, text string) term {
+	f := fold(text)
+	switch m {
+	case ModExact:
+		// The key says that the folded texts are equal; the body, that the texts are.
+		if f == "" {
+			return term{Present{p.Code}, false}
+		}
+		short, _ := cut(f)
+		return term{Point{Key{p.Code, "", short}}, false}
+	case ModContains:
+		return c.contains(p, f)
+	}
+	short, _ := cut(f)
+	of := []term{{Prefix{Key{p.Code, "", short}}, !mayBeCut(f)}}
+	if p.names {
+		of = append(of, term{Prefix{Key{p.Code + formPinyin, "", squeeze(short)}}, true})
+	}
+	return either(of)
+}
+
+// contains: a text that was cut may contain it behind the cut, so that is a
+// candidate; the body decides.
+func (c *compiler) contains(p *Param, folded string) term {
+	of := []term{{Contains{p.Code, folded}, false}}
+	if p.names {
+		of = append(of, term{Contains{p.Code + formPinyin, squeeze(folded)}, true})
+	}
+	return either(append(of, term{Present{p.Code + formCut}, false}))
+}
+
+// squeeze drops the blanks of a folded text: "zhang san" is typed for 张三.
+func squeeze(folded string) string { return strings.ReplaceAll(folded, " ", "") }
+
+func (c *compiler) referenceTerm(b base, m Modifier, v *Value) term {
+	code := b.param.Code
+	narrowed := func(t term) term {
+		return term{And{[]Expr{t.Expr, b.present()}}, false}
+	}
+	if m == ModIdentifier {
+		t := tokenTerm(code+formIdentifier, v.Token)
+		if b.resolve != "" {
+			return narrowed(t)
+		}
+		return t
+	}
+	x := v.Reference
+	switch {
+	case b.resolve != "" && x.Type != "" && x.Type != b.resolve:
+		return nothing
+	case !x.Local():
+		t := point2(code, "", x.URL)
+		if b.resolve != "" && x.Type == "" {
+			return narrowed(t)
+		}
+		return t
+	case x.Version != "":
+		return term{Point{Key{code, "", x.Type + "/" + x.ID + historyPart + x.Version}}, true}
+	case x.Type != "":
+		return term{Point{Key{code, x.Type, x.ID}}, true}
+	}
+	return c.anyType(b, x.ID)
+}
+
+// anyType is a local id whose type is any that the parameter may refer to.
+// https://hl7.org/fhir/R4/search.html#reference
+func (c *compiler) anyType(b base, id string) term {
+	types := b.param.Targets
+	switch {
+	case b.resolve != "":
+		types = []string{b.resolve}
+	case len(types) == 0:
+		types = schema.ResourceTypes()
+	}
+	c.leaves += len(types)
+	of := make([]term, len(types))
+	for i, t := range types {
+		of[i] = term{Point{Key{b.param.Code, t, id}}, true}
+	}
+	return either(of)
+}
+
+func (c *compiler) quantityTerm(p *Param, v *Value) term {
+	scope := ""
+	if v.Unit.Code != "" {
+		system, _ := cut(v.Unit.System)
+		code, _ := cut(v.Unit.Code)
+		scope = system + "|" + code
+	}
+	return term{c.numbers(p, scope, v), !mayBeCut(v.Unit.System) && !mayBeCut(v.Unit.Code)}
+}

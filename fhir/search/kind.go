@@ -1,0 +1,90 @@
+package search
+
+import "meridian/fhir/fhirpath"
+
+// Kind is the type of a search parameter.
+// https://hl7.org/fhir/R4/search.html#ptypes
+type Kind uint8
+
+const (
+	KindNumber Kind = iota + 1
+	KindDate
+	KindString
+	KindToken
+	KindReference
+	KindComposite
+	KindQuantity
+	KindURI
+	KindSpecial
+)
+
+var kindNames = [...]string{"", "number", "date", "string", "token", "reference", "composite", "quantity", "uri", "special"}
+
+// String is the specification's word.
+func (k Kind) String() string { return kindNames[k] }
+
+func kindOf(name string) Kind {
+	for i, n := range kindNames {
+		if n == name {
+			return Kind(i)
+		}
+	}
+	return 0
+}
+
+// Param is one search parameter of one resource type.
+type Param struct {
+	Type    string // the resource type it is of
+	Code    string // its name in a query string
+	URL     string // canonical of its definition
+	Kind    Kind
+	Targets []string // resource types that a reference may point to
+	// Unsupported says why it cannot be searched yet; empty when it can.
+	Unsupported string
+	// Expression is the definition's FHIRPath as far as it is about Type.
+	Expression string
+
+	expr     *fhirpath.Expr // of Expression
+	branches []branch
+	simple   bool // branches say all of Expression
+	names    bool // its texts may be names, which have keys of the form :py
+	// bases, when not empty, are the parameters whose keys answer for this one,
+	// each with the type that `where(resolve() is T)` asks for.
+	bases []base
+	// Places of this parameter's key names in the type's table; 0xFFFF for none.
+	main, py, cut, ident uint16
+}
+
+// base is a parameter that stands in for another.
+type base struct {
+	param   *Param
+	resolve string // only references to this resource type; "" for all
+}
+
+// Suffixes of key names that are forms of a parameter, and of no parameter by themselves.
+const (
+	formPinyin     = ":py"
+	formCut        = ":cut"
+	formIdentifier = ":identifier"
+)
+
+const noName = 0xFFFF
+
+// Sortable says whether `_sort` may name p.
+func (p *Param) Sortable() bool { return p.sortedAs() != "" }
+
+// sortedAs is the Param of Forward that p sorts by, "" when there is none. A
+// parameter that is its base narrowed to one target type sorts as its base.
+func (p *Param) sortedAs() string {
+	switch {
+	case p.Unsupported != "":
+		return ""
+	case p.Code == "_id":
+		return p.Code
+	case len(p.bases) == 1:
+		return p.bases[0].param.Code
+	case len(p.bases) > 1:
+		return ""
+	}
+	return p.Code
+}

@@ -1,0 +1,328 @@
+package search
+
+import (
+	"fmt"
+	"strings"
+
+	"meridian/fhir/element"
+	"meridian/fhir/fhirpath"
+	"meridian/fhir/schema"
+)
+
+// Match says whether a resource matches a query. It evaluates each parameter's
+// FHIRPath and applies the rules of the datatypes to the elements themselves:
+// slow, obvious, and independent of keys, so that everything else can be held
+// against it. An error is internal: an expression that fails on this resource.
+func (r *Registry) Match(q *Query, root element.Node) (bool, error) {
+	if !root.Valid() || root.Type().Name != q.Type {
+		return false, nil
+	}
+	for i := range q.Criteria {
+		ok, err := r.matches(q, &q.Criteria[i], root)
+		if !ok || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (r *Registry) matches(q *Query, c *Criterion, root element.Node) (bool, error) {
+	items, err := c.Param.eval(root)
+	if err != nil {
+		return false, err
+	}
+	m := matcher{r: r, q: q, c: c, root: root}
+	found, present := false, false
+	for _, it := range items {
+		if it.Kind() == fhirpath.Boolean {
+			b, _ := it.Bool()
+			present = true
+			found = found || m.anyToken([]token{{BooleanSystem, fmt.Sprint(b)}})
+			continue
+		}
+		present = present || hasValueFor(c.Param.Kind, it.Node())
+		found = found || m.node(it.Node())
+	}
+	switch c.Modifier {
+	case ModMissing:
+		return present != c.Missing, nil
+	case ModNot:
+		return !found, nil
+	}
+	return found, nil
+}
+
+// eval gives the elements that p's expression selects.
+func (p *Param) eval(root element.Node) (fhirpath.Collection, error) {
+	items, err := p.expr.Eval(&fhirpath.Env{FilterAs: true}, root)
+	if err != nil {
+		return nil, fmt.Errorf("search parameter %s of %s: %w", p.Code, p.Type, err)
+	}
+	return items, nil
+}
+
+// hasValueFor says whether an element counts as a value of a parameter of that
+// kind: its datatype is one that the kind has a rule for, and a primitive has
+// more than extensions.
+func hasValueFor(k Kind, n element.Node) bool {
+	switch n.Type().Kind {
+	case schema.Primitive:
+		if !n.HasValue() {
+			return false
+		}
+		switch k {
+		case KindNumber:
+			_, ok := decimalOf(n)
+			return ok
+		case KindDate:
+			_, ok := dateInterval(n, nil)
+			return ok
+		case KindQuantity:
+			return false
+		case KindReference:
+			t := n.TypeID()
+			return t == schema.TypeCanonical || t == schema.TypeUri || t == schema.TypeUrl
+		}
+		return true
+	case schema.Resource:
+		return k == KindReference
+	}
+	name := n.Type().Name
+	switch k {
+	case KindNumber:
+		return name == "Range"
+	case KindDate:
+		return name == "Period" || name == "Timing"
+	case KindString:
+		return name == "HumanName" || name == "Address"
+	case KindToken:
+		return name == "Coding" || name == "CodeableConcept" || name == "Identifier" || name == "ContactPoint"
+	case KindReference:
+		return name == "Reference"
+	case KindQuantity:
+		return name == "Money" || name == "Range" || name == "SampledData" || n.Type().IsA(schema.TypeQuantity)
+	}
+	return false
+}
+
+// matcher decides the elements of one criterion.
+type matcher struct {
+	r    *Registry
+	q    *Query
+	c    *Criterion
+	root element.Node
+}
+
+// node says whether one element matches one of the criterion's values.
+func (m *matcher) node(n element.Node) bool {
+	if m.c.Modifier == ModMissing || !hasValueFor(m.c.Param.Kind, n) {
+		return false
+	}
+	switch m.c.Param.Kind {
+	case KindNumber:
+		return m.numberNode(n)
+	case KindDate:
+		return m.dateNode(n)
+	case KindString:
+		return m.stringNode(n)
+	case KindToken:
+		return m.anyToken(tokensOf(n))
+	case KindReference:
+		if m.c.Modifier == ModIdentifier {
+			return m.anyToken(identifiersOf(n))
+		}
+		return m.referenceNode(n)
+	case KindQuantity:
+		return m.quantityNode(n)
+	case KindURI:
+		return m.uriNode(n)
+	}
+	return false
+}
+
+// token is one code with its system, empty where it has none.
+type token struct{ system, code string }
+
+func tokensOf(n element.Node) []token {
+	child := func(n element.Node, system, code string) token {
+		return token{n.Child(system).Text(), n.Child(code).Text()}
+	}
+	switch n.Type().Name {
+	case "Coding":
+		return []token{child(n, "system", "code")}
+	case "CodeableConcept":
+		var out []token
+		for c := n.First(); c.Valid(); c = c.Next() {
+			if c.Name() == "coding" {
+				out = append(out, child(c, "system", "code"))
+			}
+		}
+		return out
+	case "Identifier", "ContactPoint":
+		return []token{child(n, "system", "value")}
+	case "boolean":
+		return []token{{BooleanSystem, n.Text()}}
+	case "code":
+		return []token{{n.Element().System, n.Text()}}
+	}
+	return []token{{"", n.Text()}}
+}
+
+func identifiersOf(n element.Node) []token {
+	if id := n.Child("identifier"); id.Valid() {
+		return tokensOf(id)
+	}
+	return nil
+}
+
+// anyToken: [code] matches whatever the system; system|code both; |code a
+// code without a system; system| any code of the system.
+func (m *matcher) anyToken(of []token) bool {
+	for _, t := range of {
+		for i := range m.c.Values {
+			v := m.c.Values[i].Token
+			codeOK := t.code != "" && t.code == v.Code || v.Code == "" && v.HasSystem
+			if codeOK && (!v.HasSystem || t.system == v.System) && (v.Code != "" || v.System != "") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (m *matcher) uriNode(n element.Node) bool {
+	for i := range m.c.Values {
+		v, text := m.c.Values[i].Text, n.Text()
+		bare, _, versioned := strings.Cut(text, "|")
+		if v == text || versioned && n.Type().Name == "canonical" && v == bare {
+			return true
+		}
+	}
+	return false
+}
+
+// namePart is a string to be compared, with how it is read as a name.
+type namePart struct {
+	text string
+	as   role
+}
+
+func partsOf(n element.Node) []namePart {
+	var parts []namePart
+	add := func(s string, as role) {
+		if s != "" {
+			parts = append(parts, namePart{s, as})
+		}
+	}
+	switch n.Type().Name {
+	case "HumanName":
+		given := ""
+		for c := n.First(); c.Valid(); c = c.Next() {
+			switch c.Name() {
+			case "text", "family":
+				add(c.Text(), fullName)
+			case "given":
+				add(c.Text(), givenName)
+				given += c.Text()
+			case "prefix", "suffix":
+				add(c.Text(), notAName)
+			}
+		}
+		if family := n.Child("family").Text(); given != "" && hasHan([]byte(family)) {
+			add(family+given, fullName)
+		}
+	case "Address":
+		for c := n.First(); c.Valid(); c = c.Next() {
+			switch c.Name() {
+			case "text", "line", "city", "district", "state", "postalCode", "country":
+				add(c.Text(), notAName)
+			}
+		}
+	default:
+		add(n.Text(), nameRole(n.Name()))
+	}
+	return parts
+}
+
+func (m *matcher) stringNode(n element.Node) bool {
+	for _, part := range partsOf(n) {
+		for i := range m.c.Values {
+			if m.part(part, m.c.Values[i].Text) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (m *matcher) part(p namePart, asked string) bool {
+	if m.c.Modifier == ModExact {
+		return p.text == asked
+	}
+	test := strings.HasPrefix
+	if m.c.Modifier == ModContains {
+		test = strings.Contains
+	}
+	text, want := fold(p.text), fold(asked)
+	if text != "" && test(text, want) {
+		return true
+	}
+	if p.as == notAName || !hasHan([]byte(text)) {
+		return false
+	}
+	for _, r := range readings([]byte(text), p.as == fullName) {
+		if test(r.full, squeeze(want)) || test(r.initials, squeeze(want)) {
+			return true
+		}
+	}
+	runes := []rune(text)
+	for i := 1; i < len(runes) && len(runes) <= maxHan; i++ {
+		if isHan(runes[i]) && test(squeeze(string(runes[i:])), squeeze(want)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *matcher) referenceNode(n element.Node) bool {
+	var text string
+	switch n.Type().Kind {
+	case schema.Resource:
+		text = n.Type().Name + "/" + n.Child("id").Text()
+	case schema.Primitive:
+		text = n.Text()
+	default:
+		text = n.Child("reference").Text()
+	}
+	if text == "" || text[0] == '#' {
+		return false
+	}
+	is := m.r.ParseReference(text)
+	for i := range m.c.Values {
+		v := m.c.Values[i].Reference
+		switch {
+		case !v.Local():
+			bare, _, _ := strings.Cut(text, "|")
+			if !is.Local() && (v.URL == text || v.URL == bare || is.Type != "" && v.URL == unversioned(text)) {
+				return true
+			}
+		case v.ID == is.ID && (v.Type == is.Type || v.Type == "" && targets(m.c.Param, is.Type)) &&
+			(v.Version == "" || v.Version == is.Version):
+			return true
+		}
+	}
+	return false
+}
+
+// targets: an id alone stands for the types that the parameter may refer to.
+func targets(p *Param, typ string) bool {
+	if len(p.Targets) == 0 {
+		return true
+	}
+	for _, t := range p.Targets {
+		if t == typ {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,278 @@
+package search
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"meridian/fhir/issue"
+	"meridian/fhir/schema"
+	"meridian/fhir/value"
+)
+
+// Limits of a query.
+const (
+	MaxPairs      = 500    // name=value pairs
+	MaxValues     = 10_000 // alternatives of all parameters together
+	MaxQueryValue = 64_000 // bytes of one pair's value, 1 MB in sum is left to the server
+	maxShownName  = 64     // bytes of a client's name that an issue repeats
+)
+
+// Ids of issues that Parse and Compile give.
+const (
+	idUnknownParameter     = "search.unknown-parameter"
+	idUnknownModifier      = "search.unknown-modifier"
+	idUnsupported          = "search.not-supported"
+	idInvalidValue         = "search.invalid-value"
+	idTooMany              = "search.too-many"
+	idNotSortable          = "search.not-sortable"
+	idModifierNotForKind   = "search.modifier-not-for-type"
+	statusBadRequest       = 400
+	knownModifiersSentence = "missing, exact, contains, text, in, not-in, below, above, not, of-type, identifier and [type]"
+)
+
+// Parse reads the parameters of a search for resources of typ. All problems
+// are collected in the *issue.Error (status 400): an unknown or unsupported
+// parameter or modifier (codes not-found, not-supported), a value that cannot
+// be read (value), too many of anything (too-costly).
+//
+// A lenient search leaves unknown and unsupported parameters and modifiers out
+// and gives a warning for each; unreadable values stay errors.
+//
+// https://hl7.org/fhir/R4/search.html, https://hl7.org/fhir/R4/search.html#errors
+func (r *Registry) Parse(typ string, values []Pair, lenient bool) (*Query, []issue.Issue, error) {
+	t := r.table(typ)
+	if t == nil {
+		return nil, nil, issue.New(issue.NotSupported, "search.unknown-type", "there is no resource type "+strconv.Quote(short(typ)), "").WithStatus(statusBadRequest)
+	}
+	p := parser{r: r, t: t, lenient: lenient, q: &Query{Type: typ, Count: -1, at: value.InstantOf(r.now())}}
+	if len(values) > MaxPairs {
+		p.fail(issue.TooCostly, idTooMany, "more than %d parameters", MaxPairs)
+		values = values[:MaxPairs]
+	}
+	for _, v := range values {
+		p.pair(v)
+	}
+	if len(p.errors) > 0 {
+		return nil, p.warnings, (&issue.Error{Issues: p.errors}).WithStatus(statusBadRequest)
+	}
+	return p.q, p.warnings, nil
+}
+
+type parser struct {
+	r        *Registry
+	t        *typeTable
+	q        *Query
+	lenient  bool
+	values   int
+	errors   []issue.Issue
+	warnings []issue.Issue
+}
+
+func (p *parser) fail(code issue.Code, id, format string, args ...any) {
+	p.errors = append(p.errors, issue.Issue{Severity: issue.SevError, Code: code, ID: id, Text: fmt.Sprintf(format, args...), Offset: issue.NoOffset})
+}
+
+// refuse is for what a lenient search may leave out.
+func (p *parser) refuse(code issue.Code, id, format string, args ...any) {
+	if !p.lenient {
+		p.fail(code, id, format, args...)
+		return
+	}
+	p.warnings = append(p.warnings, issue.Issue{Severity: issue.Warning, Code: code, ID: id, Text: fmt.Sprintf(format, args...) + "; it was left out", Offset: issue.NoOffset})
+}
+
+// pair reads one parameter and keeps it as used where nothing was wrong with it.
+func (p *parser) pair(v Pair) {
+	errors, warnings := len(p.errors), len(p.warnings)
+	name, modifier, _ := strings.Cut(v.Name, ":")
+	switch {
+	case len(v.Value) > MaxQueryValue:
+		p.fail(issue.TooCostly, idTooMany, "the value of %s is longer than %d bytes", strconv.Quote(short(v.Name)), MaxQueryValue)
+	case !utf8.ValidString(v.Value) || strings.IndexByte(v.Value, 0) >= 0:
+		p.fail(issue.Value, idInvalidValue, "the value of %s is not text in UTF-8", strconv.Quote(short(v.Name)))
+	case p.result(name, modifier, v.Value):
+	default:
+		p.criterion(name, modifier, v)
+	}
+	if len(p.errors) == errors && len(p.warnings) == warnings {
+		p.q.used = append(p.q.used, v)
+	}
+}
+
+func (p *parser) criterion(name, modifier string, v Pair) {
+	if p.chained(v.Name) {
+		return
+	}
+	param := p.t.byCode[name]
+	if param == nil {
+		p.unknown(name)
+		return
+	}
+	if param.Unsupported != "" {
+		p.refuse(issue.NotSupported, idUnsupported, "%s: %s", strconv.Quote(name), param.Unsupported)
+		return
+	}
+	c := Criterion{Param: param}
+	if !p.modifier(&c, modifier) {
+		return
+	}
+	if v.Value == "" {
+		p.fail(issue.Value, idInvalidValue, "the parameter %s has no value", strconv.Quote(short(v.Name)))
+		return
+	}
+	if c.Modifier == ModMissing {
+		if v.Value != "true" && v.Value != "false" {
+			p.fail(issue.Value, idInvalidValue, "%s takes true or false", strconv.Quote(v.Name))
+			return
+		}
+		c.Missing = v.Value == "true"
+		p.q.Criteria = append(p.q.Criteria, c)
+		return
+	}
+	for _, text := range splitEscaped(v.Value, ',') {
+		if p.values++; p.values > MaxValues {
+			p.fail(issue.TooCostly, idTooMany, "more than %d values", MaxValues)
+			return
+		}
+		x, reason := p.r.value(&c, text)
+		if reason != "" {
+			p.fail(issue.Value, idInvalidValue, "a value of %s (a %s parameter) cannot be read: %s", strconv.Quote(v.Name), param.Kind, reason)
+			return
+		}
+		c.Values = append(c.Values, x)
+	}
+	p.q.Criteria = append(p.q.Criteria, c)
+}
+
+// chained refuses chains (subject.name, subject:Patient.name) and _has.
+func (p *parser) chained(name string) bool {
+	switch {
+	case strings.HasPrefix(name, "_has:"):
+		p.refuse(issue.NotSupported, idUnsupported, "reverse chaining (_has) is not supported yet")
+	case strings.Contains(name, "."):
+		head, _, _ := strings.Cut(name, ".")
+		code, _, _ := strings.Cut(head, ":")
+		if q := p.t.byCode[code]; q == nil {
+			p.unknown(code)
+		} else {
+			p.refuse(issue.NotSupported, idUnsupported, "chained parameters are not supported yet: %s", strconv.Quote(short(name)))
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// unsupportedParameters are R4's parameters for all types that have no definition here.
+var unsupportedParameters = []string{"_has", "_list", "_query", "_filter", "_contained", "_containedType", "_score", "_type", "_text", "_content"}
+
+func (p *parser) unknown(name string) {
+	if slices.Contains(unsupportedParameters, name) {
+		p.refuse(issue.NotSupported, idUnsupported, "the parameter %s is not supported yet", strconv.Quote(name))
+		return
+	}
+	text := fmt.Sprintf("there is no search parameter %s for %s", strconv.Quote(short(name)), p.t.typ.Name)
+	if near := nearest(name, p.t.spellings()); near != "" {
+		text += "; did you mean " + strconv.Quote(near) + "?"
+	}
+	p.refuse(issue.NotFound, idUnknownParameter, "%s", text)
+}
+
+// modifiers that R4 has, by kind; those of supportedModifiers work.
+var (
+	kindModifiers = map[Kind][]string{
+		KindNumber:    {"missing"},
+		KindDate:      {"missing"},
+		KindString:    {"missing", "exact", "contains"},
+		KindToken:     {"missing", "text", "in", "not-in", "below", "above", "not", "of-type"},
+		KindReference: {"missing", "identifier", "above", "below"},
+		KindQuantity:  {"missing"},
+		KindURI:       {"missing", "above", "below"},
+	}
+	supportedModifiers = []Modifier{ModMissing, ModExact, ModContains, ModNot, ModIdentifier}
+	allModifiers       = []string{"missing", "exact", "contains", "text", "in", "not-in", "below", "above", "not", "of-type", "identifier"}
+)
+
+// modifier sets c's modifier; false when it was refused.
+func (p *parser) modifier(c *Criterion, m string) bool {
+	name, kind := c.Param.Code, c.Param.Kind
+	switch {
+	case m == "":
+		return true
+	case slices.Contains(kindModifiers[kind], m):
+		if !slices.Contains(supportedModifiers, Modifier(m)) {
+			p.refuse(issue.NotSupported, idUnsupported, "the modifier :%s of %s is not supported yet", m, strconv.Quote(name))
+			return false
+		}
+		c.Modifier = Modifier(m)
+		return true
+	case slices.Contains(allModifiers, m):
+		p.refuse(issue.NotSupported, idModifierNotForKind, "the modifier :%s is not for a %s parameter such as %s", m, kind, strconv.Quote(name))
+		return false
+	}
+	if t := schema.ByName(m); t != nil && t.Kind == schema.Resource && !t.Abstract {
+		return p.typeModifier(c, m)
+	}
+	text := fmt.Sprintf("there is no modifier :%s (of %s); R4 has %s", short(m), strconv.Quote(name), knownModifiersSentence)
+	if near := nearest(m, slices.Concat(allModifiers, c.Param.Targets)); near != "" {
+		text += "; did you mean :" + near + "?"
+	}
+	p.refuse(issue.NotSupported, idUnknownModifier, "%s", text)
+	return false
+}
+
+func (p *parser) typeModifier(c *Criterion, typ string) bool {
+	switch {
+	case c.Param.Kind != KindReference:
+		p.refuse(issue.NotSupported, idModifierNotForKind, "the modifier :%s is not for a %s parameter such as %s", typ, c.Param.Kind, strconv.Quote(c.Param.Code))
+		return false
+	case len(c.Param.Targets) > 0 && !slices.Contains(c.Param.Targets, typ):
+		p.refuse(issue.NotSupported, idUnknownModifier, "%s cannot refer to a %s", strconv.Quote(c.Param.Code), typ)
+		return false
+	}
+	c.Modifier, c.Target = ModType, typ
+	return true
+}
+
+// short cuts a client's text for an issue.
+func short(s string) string {
+	if len(s) <= maxShownName {
+		return strings.ToValidUTF8(s, "\uFFFD")
+	}
+	return strings.ToValidUTF8(s[:maxShownName], "\uFFFD") + "…"
+}
+
+// splitEscaped splits at sep where no backslash stands before it; escapes are kept.
+// https://hl7.org/fhir/R4/search.html#escaping
+func splitEscaped(s string, sep byte) []string {
+	var out []string
+	start := 0
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case sep:
+			out = append(out, s[start:i])
+			start = i + 1
+		}
+	}
+	return append(out, s[start:])
+}
+
+// unescape resolves \, \| \$ and \\; any other backslash stands for itself.
+func unescape(s string) string {
+	if strings.IndexByte(s, '\\') < 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) && strings.IndexByte(`,|$\`, s[i+1]) >= 0 {
+			i++
+		}
+		b = append(b, s[i])
+	}
+	return string(b)
+}

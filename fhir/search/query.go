@@ -1,0 +1,185 @@
+package search
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"meridian/fhir/value"
+)
+
+// Pair is one name=value of a query string, decoded.
+type Pair struct{ Name, Value string }
+
+// Query is a search as it was understood. It is immutable once parsed.
+type Query struct {
+	Type        string
+	Criteria    []Criterion // all must hold; none matches every resource of Type
+	Sort        []SortKey
+	Count       int // _count; -1 where it was not given
+	Total       Total
+	Summary     Summary
+	Elements    []string // _elements, names of elements at the top of Type; nil is all
+	Includes    []Include
+	RevIncludes []Include
+	Format      string // _format as given
+	Pretty      Choice // _pretty
+
+	at   value.Instant // when it was parsed; `ap` measures from here
+	used []Pair
+}
+
+// Choice is a boolean that may not have been given.
+type Choice uint8
+
+const (
+	NotGiven Choice = iota
+	No
+	Yes
+)
+
+// Total is _total; empty where it was not given.
+// https://hl7.org/fhir/R4/search.html#total
+type Total string
+
+const (
+	TotalNone     Total = "none"
+	TotalEstimate Total = "estimate"
+	TotalAccurate Total = "accurate"
+)
+
+// Summary is _summary; empty where it was not given.
+// https://hl7.org/fhir/R4/search.html#summary
+type Summary string
+
+const (
+	SummaryTrue  Summary = "true"
+	SummaryText  Summary = "text"
+	SummaryData  Summary = "data"
+	SummaryCount Summary = "count"
+	SummaryFalse Summary = "false"
+)
+
+// SortKey is one rule of _sort.
+type SortKey struct {
+	Param *Param
+	Desc  bool
+}
+
+// Include is one _include or _revinclude.
+// https://hl7.org/fhir/R4/search.html#include
+type Include struct {
+	Source string // the type that has the reference
+	Param  *Param // a reference parameter of Source
+	Target string // only references to this type; "" for all. Of a _revinclude: always the searched type
+}
+
+// Modifier of a search parameter.
+// https://hl7.org/fhir/R4/search.html#modifiers
+type Modifier string
+
+const (
+	ModNone       Modifier = ""
+	ModMissing    Modifier = "missing"
+	ModExact      Modifier = "exact"
+	ModContains   Modifier = "contains"
+	ModNot        Modifier = "not"
+	ModIdentifier Modifier = "identifier"
+	ModType       Modifier = "[type]" // Criterion.Target names it
+)
+
+// Comparator is the prefix of an ordered value, as in ge2026.
+// https://hl7.org/fhir/R4/search.html#prefix
+type Comparator string
+
+const (
+	Eq Comparator = "eq"
+	Ne Comparator = "ne"
+	Gt Comparator = "gt"
+	Lt Comparator = "lt"
+	Ge Comparator = "ge"
+	Le Comparator = "le"
+	Sa Comparator = "sa"
+	Eb Comparator = "eb"
+	Ap Comparator = "ap"
+)
+
+// Criterion is one parameter with its alternatives.
+type Criterion struct {
+	Param    *Param
+	Modifier Modifier
+	Target   string // of ModType
+	Missing  bool   // of ModMissing: the value that was asked for
+	Values   []Value
+}
+
+// Value is one alternative; which fields count depends on the parameter's kind.
+type Value struct {
+	Comparator Comparator     // date, number, quantity; never empty there
+	Token      Token          // token, and reference with ModIdentifier
+	Text       string         // string and uri, unescaped
+	Reference  Reference      // reference; of an id alone ID is set and Type is empty
+	Date       value.DateTime // date
+	Number     value.Decimal  // number, quantity
+	Unit       Unit           // quantity
+}
+
+// Token is [code], system|code, |code or system|.
+type Token struct {
+	System string // "" with HasSystem: explicitly none
+	Code   string // "": any code of System
+	// HasSystem says that there was a '|'.
+	HasSystem bool
+}
+
+// Unit is what follows a quantity's number; the zero Unit is none.
+type Unit struct {
+	System string // "": Code is a code or a unit's text
+	Code   string
+}
+
+// Canonical lists what was understood and used, in the order of the request:
+// the self link. What a lenient search left out is not in it.
+func (q *Query) Canonical() []Pair { return slices.Clone(q.used) }
+
+// UnlessKey is the same for two queries of one type with the same criteria in
+// any order, whatever their result parameters: the key under which two
+// conditional writers race. It says nothing of the values.
+func UnlessKey(q *Query) string {
+	var all []string
+	for i := range q.Criteria {
+		all = append(all, q.Criteria[i].normal())
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	sum := sha256.Sum256([]byte(q.Type + "\x00" + strings.Join(all, "\x00")))
+	return q.Type + "-" + hex.EncodeToString(sum[:16])
+}
+
+// normal writes a criterion so that equal ones are equal texts.
+func (c *Criterion) normal() string {
+	var values []string
+	for i := range c.Values {
+		values = append(values, c.Values[i].normal(c.Param.Kind))
+	}
+	if c.Modifier == ModMissing {
+		values = append(values, map[bool]string{true: "true", false: "false"}[c.Missing])
+	}
+	slices.Sort(values)
+	return c.Param.Code + ":" + string(c.Modifier) + ":" + c.Target + "\x01" + strings.Join(slices.Compact(values), "\x01")
+}
+
+func (v *Value) normal(k Kind) string {
+	text := v.Text
+	switch k {
+	case KindDate:
+		text = v.Date.String()
+	case KindNumber, KindQuantity:
+		text = v.Number.String() + "\x02" + v.Unit.System + "\x02" + v.Unit.Code
+	case KindReference:
+		text = v.Reference.Type + "/" + v.Reference.ID + "/" + v.Reference.Version + "\x02" + v.Reference.URL
+	}
+	t := v.Token
+	return strings.Join([]string{string(v.Comparator), text, t.System, t.Code, map[bool]string{true: "|"}[t.HasSystem]}, "\x03")
+}

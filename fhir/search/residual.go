@@ -1,0 +1,69 @@
+package search
+
+import (
+	"fmt"
+
+	"meridian/fhir/element"
+	"meridian/fhir/schema"
+)
+
+// residual decides the criteria whose keys are not enough on a candidate's body.
+func (r *Registry) residual(q *Query, check []*Criterion) func([]byte) (bool, error) {
+	return func(body []byte) (bool, error) {
+		p := r.parsers.Get()
+		defer r.parsers.Put(p)
+		tree, err := p.Parse(body)
+		if err != nil {
+			return false, fmt.Errorf("parse a stored %s to check a search: %w", q.Type, err)
+		}
+		root := tree.Root()
+		for _, c := range check {
+			if c.Modifier == ModContains && !r.hasCut(root, c) {
+				continue // the keys said all
+			}
+			if ok, err := r.matches(q, c, root); !ok || err != nil {
+				return false, err
+			}
+		}
+		return true, nil
+	}
+}
+
+// hasCut says whether a text of c's parameter was too long for a key.
+func (r *Registry) hasCut(root element.Node, c *Criterion) bool {
+	var f Facts
+	if r.Index(root, &f) != nil {
+		return true
+	}
+	for _, b := range c.Param.standIns() {
+		if MatchFacts(Present{b.param.Code + formCut}, "", &f) {
+			return true
+		}
+	}
+	return false
+}
+
+// References lists what a reference parameter of a resource points to, for
+// _include: target narrows to one resource type, "" is all. References that
+// name no resource of this server have no ID.
+func (r *Registry) References(root element.Node, p *Param, target string) []Reference {
+	items, err := p.eval(root)
+	if err != nil {
+		return nil
+	}
+	var out []Reference
+	for _, it := range items {
+		n := it.Node()
+		if n.TypeID() == schema.TypeReference {
+			n = n.Child("reference")
+		}
+		if !n.HasValue() || n.Type().Kind != schema.Primitive {
+			continue
+		}
+		x := r.ParseReference(n.Text())
+		if target == "" || x.Type == target {
+			out = append(out, x)
+		}
+	}
+	return out
+}

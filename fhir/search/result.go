@@ -1,0 +1,200 @@
+package search
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"meridian/fhir/issue"
+)
+
+// Result parameters: they say how the answer looks, not what matches.
+// https://hl7.org/fhir/R4/search.html#modifyingresults
+var resultParameters = []string{"_sort", "_count", "_include", "_revinclude", "_summary", "_total", "_elements", "_contained", "_format", "_pretty"}
+
+// result reads a result parameter; false when name is none.
+func (p *parser) result(name, modifier, v string) bool {
+	if !slices.Contains(resultParameters, name) {
+		return false
+	}
+	if modifier != "" {
+		p.resultModifier(name, modifier)
+		return true
+	}
+	switch name {
+	case "_sort":
+		for _, s := range strings.Split(v, ",") {
+			p.sort(s)
+		}
+	case "_count":
+		p.count(v)
+	case "_include":
+		p.include(v, false)
+	case "_revinclude":
+		p.include(v, true)
+	case "_summary":
+		if p.oneOf(name, v, "true", "text", "data", "count", "false") {
+			p.once(name, p.q.Summary == "" || p.q.Summary == Summary(v))
+			p.q.Summary = Summary(v)
+		}
+	case "_total":
+		if p.oneOf(name, v, "none", "estimate", "accurate") {
+			p.once(name, p.q.Total == "" || p.q.Total == Total(v))
+			p.q.Total = Total(v)
+		}
+	case "_elements":
+		for _, e := range strings.Split(v, ",") {
+			p.element(e)
+		}
+	case "_contained":
+		if v != "false" {
+			p.refuse(issue.NotSupported, idUnsupported, "contained resources are not searched: only _contained=false is supported")
+		}
+	case "_format":
+		p.q.Format = v
+	case "_pretty":
+		if p.oneOf(name, v, "true", "false") {
+			p.q.Pretty = map[bool]Choice{true: Yes, false: No}[v == "true"]
+		}
+	}
+	return true
+}
+
+func (p *parser) resultModifier(name, modifier string) {
+	if (name == "_include" || name == "_revinclude") && (modifier == "iterate" || modifier == "recurse") {
+		p.refuse(issue.NotSupported, idUnsupported, "%s:%s is not supported yet", name, modifier)
+		return
+	}
+	p.refuse(issue.NotSupported, idUnknownModifier, "%s has no modifier :%s", name, short(modifier))
+}
+
+func (p *parser) oneOf(name, v string, allowed ...string) bool {
+	if slices.Contains(allowed, v) {
+		return true
+	}
+	p.fail(issue.Value, idInvalidValue, "%s takes %s", strconv.Quote(name), strings.Join(allowed, ", "))
+	return false
+}
+
+func (p *parser) once(name string, ok bool) {
+	if !ok {
+		p.fail(issue.Value, idInvalidValue, "%s is given twice with different values", strconv.Quote(name))
+	}
+}
+
+func (p *parser) count(v string) {
+	n, err := strconv.ParseUint(v, 10, 31)
+	if err != nil {
+		p.fail(issue.Value, idInvalidValue, "_count takes a number from 0 on")
+		return
+	}
+	p.once("_count", p.q.Count < 0 || p.q.Count == int(n))
+	p.q.Count = int(n)
+}
+
+func (p *parser) sort(s string) {
+	code, desc := s, false
+	if strings.HasPrefix(s, "-") {
+		code, desc = s[1:], true
+	}
+	param := p.t.byCode[code]
+	switch {
+	case param == nil:
+		text := fmt.Sprintf("_sort: there is no search parameter %s for %s", strconv.Quote(short(code)), p.t.typ.Name)
+		if near := nearest(code, p.t.spellings()); near != "" {
+			text += "; did you mean " + strconv.Quote(near) + "?"
+		}
+		p.refuse(issue.NotFound, idUnknownParameter, "%s", text)
+	case !param.Sortable():
+		p.refuse(issue.NotSupported, idNotSortable, "_sort: results cannot be sorted by %s", strconv.Quote(code))
+	default:
+		p.q.Sort = append(p.q.Sort, SortKey{param, desc})
+	}
+}
+
+func (p *parser) element(name string) {
+	if elementIndex(p.t.typ, name) >= 0 {
+		if !slices.Contains(p.q.Elements, name) {
+			p.q.Elements = append(p.q.Elements, name)
+		}
+		return
+	}
+	var names []string
+	for i := range p.t.typ.Elements {
+		names = append(names, p.t.typ.Elements[i].Name)
+	}
+	text := fmt.Sprintf("_elements: %s has no element %s", p.t.typ.Name, strconv.Quote(short(name)))
+	if near := nearest(name, names); near != "" {
+		text += "; did you mean " + strconv.Quote(near) + "?"
+	}
+	p.refuse(issue.NotFound, idUnknownParameter, "%s", text)
+}
+
+// include reads Type:parameter or Type:parameter:Target.
+func (p *parser) include(v string, reverse bool) {
+	name := "_include"
+	if reverse {
+		name = "_revinclude"
+	}
+	parts := strings.Split(v, ":")
+	switch {
+	case slices.Contains(parts, "*"):
+		p.refuse(issue.NotSupported, idUnsupported, "%s with * is not supported yet", name)
+		return
+	case len(parts) < 2 || len(parts) > 3:
+		p.fail(issue.Value, idInvalidValue, "%s takes Type:parameter or Type:parameter:Target", name)
+		return
+	}
+	t := p.r.table(parts[0])
+	if t == nil {
+		p.refuse(issue.NotSupported, "search.unknown-type", "%s: there is no resource type %s", name, strconv.Quote(short(parts[0])))
+		return
+	}
+	param := t.byCode[parts[1]]
+	if param == nil || param.Kind != KindReference {
+		text := fmt.Sprintf("%s: %s has no reference parameter %s", name, t.typ.Name, strconv.Quote(short(parts[1])))
+		if near := nearest(parts[1], t.references()); near != "" {
+			text += "; did you mean " + strconv.Quote(near) + "?"
+		}
+		p.refuse(issue.NotFound, idUnknownParameter, "%s", text)
+		return
+	}
+	in := Include{Source: t.typ.Name, Param: param}
+	if len(parts) == 3 {
+		in.Target = parts[2]
+	}
+	p.addInclude(name, in, reverse)
+}
+
+func (p *parser) addInclude(name string, in Include, reverse bool) {
+	self := p.t.typ.Name
+	target := in.Target
+	if reverse {
+		target = self
+	}
+	switch {
+	case !reverse && in.Source != self:
+		p.refuse(issue.NotSupported, idUnsupported, "_include starts at the searched type %s; :iterate is not supported yet", self)
+		return
+	case in.Target != "" && !p.r.mayRefer(in.Param, in.Target), target != "" && !p.r.mayRefer(in.Param, target):
+		p.refuse(issue.Value, idInvalidValue, "%s: %s of %s does not refer to %s", name, strconv.Quote(in.Param.Code), in.Source, strconv.Quote(short(target)))
+		return
+	case reverse && in.Target != "" && in.Target != self:
+		p.refuse(issue.Value, idInvalidValue, "_revinclude: the target is the searched type %s", self)
+		return
+	}
+	if in.Target = target; reverse {
+		p.q.RevIncludes = append(p.q.RevIncludes, in)
+		return
+	}
+	p.q.Includes = append(p.q.Includes, in)
+}
+
+// mayRefer says whether p's definition lists typ as a target.
+func (r *Registry) mayRefer(p *Param, typ string) bool {
+	if len(p.Targets) == 0 {
+		return r.table(typ) != nil
+	}
+	return slices.Contains(p.Targets, typ)
+}
