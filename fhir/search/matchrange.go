@@ -26,6 +26,9 @@ func dateInterval(n element.Node, zone *time.Location) (interval, bool) {
 			all.hi = x.hi
 		}
 	}
+	if !n.Valid() {
+		return all, false
+	}
 	switch n.Type().Name {
 	case "date", "dateTime", "instant":
 		d, err := value.ParseDateTime(n.Text())

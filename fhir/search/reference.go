@@ -169,9 +169,35 @@ func resourceTypeOf(text []byte) string {
 	return NoSystem
 }
 
+// refersTo is the type of the resource that a reference names, NoSystem where
+// neither its text nor Reference.type tells: what `resolve() is T` is decided by.
+func (b *builder) refersTo(n element.Node) string {
+	if n.TypeID() != schema.TypeReference {
+		return NoSystem
+	}
+	text, typ := childAt(n, referenceReference), childAt(n, referenceType)
+	if !text.HasValue() {
+		return b.typeName(typ)
+	}
+	return b.placeType(b.bytes(text), typ)
+}
+
+// placeType is refersTo for a reference's text; typ is Reference.type.
+func (b *builder) placeType(text []byte, typ element.Node) string {
+	if len(text) > 0 && text[0] == '#' {
+		if name := b.containedType(text[1:]); name != NoSystem {
+			return name
+		}
+	} else if at := b.r.parsePlace(text); at.typ != nil {
+		return at.typ.Name
+	}
+	return b.typeName(typ)
+}
+
 func (b *builder) referenceText(p *Param, text []byte, typ element.Node) {
 	at := b.r.parsePlace(text)
-	if at.typ != nil && at.local {
+	switch {
+	case at.typ != nil && at.local:
 		start := uint32(len(b.buf))
 		b.buf = append(b.buf, text[at.at:]...)
 		slash, end := start+uint32(at.slash-at.at), start+uint32(at.endID-at.at)
@@ -180,9 +206,8 @@ func (b *builder) referenceText(p *Param, text []byte, typ element.Node) {
 			b.key(p.main, "", span{}, span{start, uint32(len(b.buf))})
 		}
 		return
-	}
-	if len(text) > 0 && text[0] == '#' {
-		b.present(p, b.containedType(text[1:]))
+	case len(text) > 0 && text[0] == '#':
+		b.present(p, b.placeType(text, typ))
 		return
 	}
 	value, _ := b.put(text)
@@ -195,13 +220,7 @@ func (b *builder) referenceText(p *Param, text []byte, typ element.Node) {
 		value, _ := b.put(text[:i])
 		b.key(p.main, "", span{}, value)
 	}
-	name := NoSystem
-	if at.typ != nil {
-		name = at.typ.Name
-	} else if typ.HasValue() {
-		name = b.typeName(typ)
-	}
-	if name != NoSystem {
+	if name := b.placeType(text, typ); name != NoSystem {
 		b.present(p, name)
 	}
 }

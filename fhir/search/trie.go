@@ -136,7 +136,7 @@ func (b branch) isName(t *schema.Type) bool {
 }
 
 // holds says whether c fulfils the edge's conditions.
-func (ed *edge) holds(c element.Node) bool {
+func (b *builder) holds(ed *edge, c element.Node) bool {
 	if ed.types != nil && !slices.Contains(ed.types, c.TypeID()) {
 		return false
 	}
@@ -145,6 +145,9 @@ func (ed *edge) holds(c element.Node) bool {
 		if string(v.Bytes()) != ed.step.equals {
 			return false
 		}
+	}
+	if ed.step.resolve != "" && b.refersTo(c) != ed.step.resolve {
+		return false
 	}
 	return !ed.step.first || c.Ordinal() == 0
 }
@@ -168,7 +171,7 @@ func (b *builder) walk(n element.Node, t *trieNode) {
 		edges := t.elems[i]
 		for k := range edges {
 			ed := &edges[k]
-			if !ed.holds(c) {
+			if !b.holds(ed, c) {
 				continue
 			}
 			for _, e := range ed.emits {
