@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"meridian/fhir/search"
 	"meridian/server/store"
@@ -111,7 +112,8 @@ func (r *random) expr(depth int) search.Expr {
 	case 0, 1, 2:
 		return search.Point{Key: key}
 	case 3:
-		key.Value = key.Value[:pick(r, 0, 1, len(key.Value))]
+		_, first := utf8.DecodeRuneInString(key.Value) // a plan's texts are UTF-8
+		key.Value = key.Value[:pick(r, 0, first, len(key.Value))]
 		return search.Prefix{Key: key}
 	case 4, 5:
 		return search.Box{Param: pick(r, "date", "value"), Scope: pick(r, "", "", "mg"), LoMin: bound(), LoMax: bound(), HiMin: bound(), HiMax: bound()}
