@@ -1,0 +1,157 @@
+package mongostore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"meridian/server/store"
+)
+
+// Commit writes all or nothing. One write is one compare-and-set of its head,
+// atomic on any server; several, or one with Requires, are a transaction, and
+// without transactions several are refused with store.ErrNoTransactions. A
+// single write's Requires are then checked just before it.
+func (s *Store) Commit(ctx context.Context, p store.CommitParams) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.flight.Done()
+	if err := checkWrites(p); err != nil {
+		return err
+	}
+	switch {
+	case len(p.Writes) == 1 && len(p.Requires) == 0:
+		return s.single(ctx, &p.Writes[0], 0)
+	case s.transactions && len(p.Writes) > 0:
+		return s.transact(ctx, p)
+	case len(p.Writes) > 1:
+		return store.ErrNoTransactions
+	}
+	if err := s.checkRequires(ctx, p.Requires); err != nil || len(p.Writes) == 0 {
+		return err
+	}
+	return s.single(ctx, &p.Writes[0], 0)
+}
+
+// CommitOrdered writes one after the other, in order, stopping at the first
+// failure; a crash leaves a prefix. With transactions it is Commit.
+func (s *Store) CommitOrdered(ctx context.Context, p store.CommitParams) error {
+	if s.transactions {
+		return s.Commit(ctx, p)
+	}
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.flight.Done()
+	if err := checkWrites(p); err != nil {
+		return err
+	}
+	if err := s.checkRequires(ctx, p.Requires); err != nil {
+		return err
+	}
+	for i := range p.Writes {
+		if err := s.single(ctx, &p.Writes[i], i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkRequires holds the reads that a commit depends on against the heads.
+func (s *Store) checkRequires(ctx context.Context, requires []store.Require) error {
+	if len(requires) == 0 {
+		return nil
+	}
+	keys := make([]store.Key, len(requires))
+	for i := range requires {
+		keys[i] = requires[i].Key
+	}
+	heads, err := s.headsOf(ctx, keys, headFields)
+	if err != nil {
+		return err
+	}
+	return checkRequired(requires, heads)
+}
+
+func checkRequired(requires []store.Require, heads map[string]*head) error {
+	for i, r := range requires {
+		h := heads[documentID(r.Key)]
+		if h == nil || h.Del || r.Version != 0 && uint64(h.V) != r.Version {
+			return &store.ConflictError{Index: i, Require: true, Key: r.Key, Current: version(h)}
+		}
+	}
+	return nil
+}
+
+// version of a head that may not be there.
+func version(h *head) uint64 {
+	if h == nil {
+		return 0
+	}
+	return uint64(h.V)
+}
+
+// checkExpect holds a write's precondition against what stands there.
+func checkExpect(w *store.Write, index int, cur *head) error {
+	v := version(cur)
+	want, exact := w.Expect.WantVersion()
+	live := cur != nil && !cur.Del
+	if w.Expect.IsAbsent() && live || exact && want != v || w.Version != v+1 {
+		return &store.ConflictError{Index: index, Key: w.Key, Current: v}
+	}
+	return nil
+}
+
+// checkUnless looks for another resource that matches the write's criterion.
+func (s *Store) checkUnless(ctx context.Context, w *store.Write, index int, cur *head) error {
+	if w.Unless == nil {
+		return nil
+	}
+	plan := *w.Unless
+	plan.After, plan.Sort, plan.Limit = nil, nil, 2
+	page, err := s.search(ctx, &plan)
+	if err != nil {
+		return err
+	}
+	for i := range page.Rows {
+		if key := page.Rows[i].Key; key != w.Key {
+			return &store.ConflictError{Index: index, Key: w.Key, Current: version(cur), Match: &key}
+		}
+	}
+	return nil
+}
+
+// errAgain: another writer came between; look again.
+var errAgain = errors.New("mongostore: look again")
+
+// single commits one write: preconditions, history entry, head.
+func (s *Store) single(ctx context.Context, w *store.Write, index int) error {
+	h, parts, err := newHead(w, s.opts.IndexVersion)
+	if err != nil {
+		return err
+	}
+	if err := s.ensureType(ctx, w.Type, w.Facts); err != nil {
+		return err
+	}
+	for attempt := range MaxAttempts {
+		var cur *head
+		// A first version is tried without a look: there rarely is one already.
+		if w.Version != 1 || attempt > 0 {
+			if cur, err = s.head(ctx, w.Key); err != nil {
+				return err
+			}
+		}
+		if err := checkExpect(w, index, cur); err != nil {
+			return err
+		}
+		if err := s.checkUnless(ctx, w, index, cur); err != nil {
+			return err
+		}
+		err := s.attempt(ctx, w, h, cur, parts)
+		if !errors.Is(err, errAgain) {
+			return err
+		}
+	}
+	return fmt.Errorf("mongostore: commit %s: gave up after %d attempts", h.ID, MaxAttempts)
+}

@@ -1,0 +1,97 @@
+package mongostore
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"meridian/server/store"
+	"meridian/server/store/storetest"
+)
+
+// envURI names the deployment that the tests of this package run on.
+const envURI = "MERIDIAN_TEST_MONGODB"
+
+// lacks is what the deployment under test cannot do. The test server of
+// .ci/mongo, and any standalone mongod, has no transactions. It also lacks,
+// without a failing test here: the use of indexes that are not unique,
+// explain, collation, the filter of partial indexes, an error for two arrays
+// in one index, limits, TTL, and the order of strings as bytes where it
+// differs from that of UTF-16 (characters from U+10000 against U+E000 to U+FFFF).
+func lacks(s *Store) storetest.Lacks { return storetest.Lacks{Transactions: !s.transactions} }
+
+func uri(t testing.TB) string {
+	t.Helper()
+	u := os.Getenv(envURI)
+	if u == "" {
+		t.Skipf("SKIPPED: %s is not set: the contract on MongoDB was not run", envURI)
+	}
+	return u
+}
+
+// newDatabase gives a database name of its own, dropped at the end of the test.
+func newDatabase(t testing.TB) (uriText, name string) {
+	t.Helper()
+	u := uri(t)
+	var b [6]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		t.Fatal(err)
+	}
+	name = "meridian_test_" + hex.EncodeToString(b[:])
+	t.Cleanup(func() {
+		c, err := mongo.Connect(options.Client().ApplyURI(u))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := c.Database(name).Drop(ctx); err != nil {
+			t.Errorf("drop %s: %v", name, err)
+		}
+		if err := c.Disconnect(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return u, name
+}
+
+// testOptions opens an own database indexed as the suite does.
+func testOptions(t testing.TB) Options {
+	u, name := newDatabase(t)
+	return Options{URI: u, Database: name, Index: storetest.Index, IndexVersion: "test-1", Settle: -1, Logger: slog.New(slog.DiscardHandler)}
+}
+
+func mustOpen(t testing.TB, o Options) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestContract(t *testing.T) {
+	what := mustOpen(t, testOptions(t))
+	storetest.Run(t, func(t testing.TB, c storetest.Config) store.Store {
+		o := testOptions(t)
+		o.Index, o.IndexVersion, o.Clock = c.Index, c.IndexVersion, c.Clock
+		s, err := Open(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}, lacks(what))
+}

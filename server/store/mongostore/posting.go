@@ -1,0 +1,153 @@
+package mongostore
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"meridian/fhir/search"
+)
+
+// A posting is the text of a search.Key:
+//
+//	param=value            code=718-7      name=张三      url=http://x\|1
+//	param=scope|value      code=http://loinc.org|718-7    subject=Patient|123    code=|718-7 (search.NoSystem)
+//
+// In param the characters \ | = and in scope and value the characters \ | are
+// written behind a backslash. So the first bare = ends the parameter, at most
+// one bare | follows, and two keys never share a text. Escaping is character by
+// character: the text of a prefix is a prefix of the text, and MongoDB compares
+// strings as bytes.
+//
+// A range key (search.AppendRange) is an element of r instead: {p: its posting
+// without the value, lo, hi}.
+type span struct {
+	P  string `bson:"p"`
+	Lo string `bson:"lo"`
+	Hi string `bson:"hi"`
+}
+
+// escape writes the characters of special in s behind a backslash.
+func escape(s, special string) string {
+	if !strings.ContainsAny(s, special) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if strings.ContainsRune(special, r) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// paramText is the part of a posting up to and with the equals sign.
+func paramText(param string) string { return escape(param, `\|=`) + "=" }
+
+// scopeText is the part of a posting before its value.
+func scopeText(param, scope string) string {
+	switch scope {
+	case "":
+		return paramText(param)
+	case search.NoSystem:
+		return paramText(param) + "|"
+	}
+	return paramText(param) + escape(scope, `\|`) + "|"
+}
+
+// postingText is the posting of a key.
+func postingText(k search.Key) string { return scopeText(k.Param, k.Scope) + escape(k.Value, `\|`) }
+
+// splitText undoes postingText for a key of param; ok is false for another parameter's posting.
+func splitText(param, text string) (scope, value string, ok bool) {
+	rest, ok := strings.CutPrefix(text, paramText(param))
+	if !ok {
+		return "", "", false
+	}
+	var b strings.Builder
+	escaped := false
+	for _, r := range rest {
+		switch {
+		case !escaped && r == '\\':
+			escaped = true
+			continue
+		case !escaped && r == '|':
+			if scope = b.String(); scope == "" {
+				scope = search.NoSystem
+			}
+			b.Reset()
+		default:
+			b.WriteRune(r)
+		}
+		escaped = false
+	}
+	return scope, b.String(), true
+}
+
+// successor is the lowest string above every string that begins with prefix,
+// which is not empty and does not consist of U+10FFFF alone.
+func successor(prefix string) string {
+	for {
+		r, n := utf8.DecodeLastRuneInString(prefix)
+		prefix = prefix[:len(prefix)-n]
+		switch {
+		case r == utf8.MaxRune:
+			continue // nothing of this width is above; the character before it decides
+		case r == 0xD7FF:
+			return prefix + "\uE000"
+		}
+		return prefix + string(r+1)
+	}
+}
+
+// postings are a resource's keys in the form of the documents.
+type postings struct {
+	K []string
+	R []span
+}
+
+func (p postings) len() int { return len(p.K) + len(p.R) }
+
+// toPostings writes keys as points and spans. Any key whose value has two
+// bounds may be asked as a box; whether it is a range is its parameter's
+// matter, which is not known here, so it stands in both forms.
+func toPostings(keys []search.Key) (postings, error) {
+	if len(keys) > MaxResourcePostings {
+		return postings{}, fmt.Errorf("%d search keys, at most %d", len(keys), MaxResourcePostings)
+	}
+	p := postings{K: make([]string, 0, len(keys))}
+	for _, k := range keys {
+		p.K = append(p.K, postingText(k))
+		if strings.Contains(k.Value, search.RangeSep) {
+			lo, hi := search.SplitRange(k.Value)
+			p.R = append(p.R, span{P: scopeText(k.Param, k.Scope), Lo: lo, Hi: hi})
+		}
+	}
+	return p, nil
+}
+
+// split divides postings into what the head carries and what goes to overflow documents.
+func (p postings) split(limit int) (head postings, rest []postings) {
+	for p.len() > limit {
+		k := min(len(p.K), limit)
+		r := min(len(p.R), limit-k)
+		part := postings{K: p.K[:k], R: p.R[:r]}
+		p = postings{K: p.K[k:], R: p.R[r:]}
+		if head.len() == 0 {
+			head = part
+			continue
+		}
+		rest = append(rest, part)
+	}
+	if head.len() == 0 {
+		return p, nil
+	}
+	return head, append(rest, p)
+}
+
+// fieldName is a search parameter's code as the name of a field: MongoDB takes
+// a dot for a path and a dollar sign for an operator.
+func fieldName(param string) string {
+	return strings.NewReplacer("~", "~t", ".", "~d", "$", "~s").Replace(param)
+}
