@@ -166,9 +166,7 @@ func (s *Service) checkEntry(e *entry) error {
 		return issue.New(issue.Invalid, "body.type", "the resource is a "+name+", the url says "+t.Type, e.at+".resource")
 	}
 	if e.method == "PUT" && t.ID != "" {
-		if err := checkBodyID(e.root, t.ID); err != nil {
-			return locate(err, e.at+".resource.id")
-		}
+		return checkBodyID(e.root, t.ID, e.at+".resource.id")
 	}
 	return nil
 }

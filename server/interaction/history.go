@@ -3,7 +3,6 @@ package interaction
 import (
 	"context"
 	"encoding/binary"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -82,14 +81,15 @@ func (s *Service) historyRequest(p *HistoryParams) (*historyRequest, error) {
 		}
 		break
 	}
-	values := url.Values{}
 	for _, q := range pairs {
 		if err := s.historyParam(&req.params, &q); err != nil {
 			return nil, err
 		}
-		values.Set(q.Name, q.Value)
+		if req.query != "" {
+			req.query += "&"
+		}
+		req.query += q.Name + "=" + escapeQuery(q.Value)
 	}
-	req.query = values.Encode()
 	return req, nil
 }
 

@@ -98,6 +98,7 @@ type Service struct {
 	started  time.Time
 	limits   Limits
 	cursors  sealer
+	index    func(body []byte) (*search.Facts, error)
 	bodies   codec.Pool // parsers for what clients send
 	stored   codec.Pool // parsers for stored forms, which are a little larger
 
@@ -141,6 +142,7 @@ func New(o Options) (*Service, error) {
 	}
 	s.bodies.Options.MaxBytes = s.limits.BodyBytes
 	s.stored.Options.MaxBytes = s.limits.BodyBytes + maxMeta
+	s.index = Indexer(s.registry)
 	s.capabilities = sync.OnceValue(s.buildCapabilities)
 	return s, nil
 }

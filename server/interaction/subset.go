@@ -1,6 +1,7 @@
 package interaction
 
 import (
+	"slices"
 	"strings"
 
 	"meridian/fhir/codec"
@@ -55,7 +56,9 @@ func (s *subset) keep(root element.Node) func(element.Node) bool {
 			return false
 		}
 	case s.summary == search.SummaryText:
-		return func(n element.Node) bool { return !top(n) || n.Name() == "text" || always(n) }
+		return func(n element.Node) bool {
+			return !top(n) || n.Name() == "text" || n.Name() == "id" || n.Name() == "meta" || n.Element().Min > 0
+		}
 	case s.summary == search.SummaryData:
 		return func(n element.Node) bool { return !top(n) || n.Name() != "text" }
 	}
@@ -69,9 +72,12 @@ func (s *subset) keep(root element.Node) func(element.Node) bool {
 	}
 }
 
-// Subset applies _summary and _elements to one resource, as on a read; other
-// parameters are refused, or left out when lenient. Issue codes: value, not-supported.
-func (s *Service) Subset(dst, body []byte, pairs []search.Pair, lenient bool) ([]byte, error) {
+// Part is what _summary and _elements of a read leave of a resource; nil is all of it.
+type Part struct{ subset subset }
+
+// ReadPart reads the parameters of a read of typ; others than _summary and
+// _elements are refused, or left out when lenient. Issue codes: value, not-supported, not-found (400).
+func ReadPart(typ string, pairs []search.Pair, lenient bool) (*Part, error) {
 	var sub subset
 	for _, p := range pairs {
 		switch p.Name {
@@ -80,11 +86,14 @@ func (s *Service) Subset(dst, body []byte, pairs []search.Pair, lenient bool) ([
 			case "true", "text", "data", "false":
 				sub.summary = search.Summary(p.Value)
 			default:
-				return nil, issue.New(issue.Value, "read.summary", "_summary of a read is true, text, data or false", "")
+				return nil, issue.New(issue.Value, "read.summary", "_summary of a read is true, text, data or false", "").WithStatus(400)
 			}
 		case "_elements":
 			for name := range strings.SplitSeq(p.Value, ",") {
-				sub.elements = append(sub.elements, strings.TrimSpace(name))
+				if !hasElement(typ, name) {
+					return nil, issue.New(issue.NotFound, "read.elements", "_elements names no element of "+typ, "").WithStatus(400)
+				}
+				sub.elements = append(sub.elements, name)
 			}
 		default:
 			if !lenient {
@@ -93,7 +102,17 @@ func (s *Service) Subset(dst, body []byte, pairs []search.Pair, lenient bool) ([
 		}
 	}
 	if sub.all() {
-		return body, nil
+		return nil, nil
 	}
-	return s.appendSubset(dst, body, &sub)
+	return &Part{sub}, nil
+}
+
+func hasElement(typ, name string) bool {
+	t := schema.ByName(typ)
+	return t != nil && slices.ContainsFunc(t.Elements, func(e schema.Element) bool { return e.Name == name })
+}
+
+// AppendPart appends the part p of a stored body.
+func (s *Service) AppendPart(dst, body []byte, p *Part) ([]byte, error) {
+	return s.appendSubset(dst, body, &p.subset)
 }

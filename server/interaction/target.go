@@ -50,7 +50,9 @@ func (s *Service) parseTarget(url string) (target, error) {
 		t.History = true
 		parts = append(parts[:1:1], parts[2:]...)
 	} else if len(parts) >= 2 {
-		t.ID = parts[1]
+		if t.ID = parts[1]; !ValidID(t.ID) && t.ID[:min(1, len(t.ID))] != "$" && t.ID != "_search" {
+			return t, issue.New(issue.Value, "id.invalid", "an id has 1 to 64 characters of A-Z a-z 0-9 - .", "")
+		}
 		parts = append(parts[:1:1], parts[2:]...)
 		if len(parts) >= 2 && parts[1] == "_history" {
 			t.History = true

@@ -40,7 +40,7 @@ func (s *Service) update(ctx context.Context, root element.Node, p *UpdateParams
 	if p.ID == "" {
 		return s.conditionalUpdate(ctx, root, p)
 	}
-	if err := checkBodyID(root, p.ID); err != nil {
+	if err := checkBodyID(root, p.ID, p.Type+".id"); err != nil {
 		return Result{}, err
 	}
 	var res Result
@@ -51,18 +51,18 @@ func (s *Service) update(ctx context.Context, root element.Node, p *UpdateParams
 	return res, translate(err, "update "+p.Type)
 }
 
-// checkBodyID: the body of an update has the id of its address.
-func checkBodyID(root element.Node, id string) error {
+// checkBodyID: the body of an update has the id of its address. at is the place of the id.
+func checkBodyID(root element.Node, id, at string) error {
 	if !ValidID(id) {
-		return issue.New(issue.Value, "id.invalid", "an id has 1 to 64 characters of A-Z a-z 0-9 - .", root.Name()+".id")
+		return issue.New(issue.Value, "id.invalid", "an id has 1 to 64 characters of A-Z a-z 0-9 - .", at)
 	}
 	switch root.Child("id").Text() {
 	case id:
 		return nil
 	case "":
-		return issue.New(issue.Required, "id.missing", "the body of an update has the id of its address", root.Name()+".id")
+		return issue.New(issue.Required, "id.missing", "the body of an update has the id of its address", at)
 	}
-	return issue.New(issue.Invalid, "id.differs", "the id in the body is not the one of the address", root.Name()+".id")
+	return issue.New(issue.Invalid, "id.differs", "the id in the body is not the one of the address", at)
 }
 
 // replace is one attempt to write root at key; unless, when not nil, must match no other resource.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -54,19 +55,23 @@ func (s *Service) parse(body []byte, typ string) (root element.Node, done func()
 	return root, func() { s.bodies.Put(p) }, nil
 }
 
-// index finds the facts of a stored body.
-func (s *Service) index(body []byte) (*search.Facts, error) {
-	p := s.stored.Get()
-	defer s.stored.Put(p)
-	tree, err := p.Parse(body)
-	if err != nil {
-		return nil, fmt.Errorf("parse the stored form: %w", err)
+// Indexer gives the function that finds the facts of a stored body, as the
+// stores' Options ask for it. It is safe for concurrent use.
+func Indexer(r *search.Registry) func(body []byte) (*search.Facts, error) {
+	parsers := &codec.Pool{Options: codec.Options{MaxBytes: math.MaxInt32}}
+	return func(body []byte) (*search.Facts, error) {
+		p := parsers.Get()
+		defer parsers.Put(p)
+		tree, err := p.Parse(body)
+		if err != nil {
+			return nil, fmt.Errorf("parse the stored form: %w", err)
+		}
+		facts := new(search.Facts)
+		if err := r.Index(tree.Root(), facts); err != nil {
+			return nil, fmt.Errorf("index: %w", err)
+		}
+		return facts, nil
 	}
-	facts := new(search.Facts)
-	if err := s.registry.Index(tree.Root(), facts); err != nil {
-		return nil, err
-	}
-	return facts, nil
 }
 
 // stored gives the stored form of root as the version that w makes; edit may be nil.

@@ -1,9 +1,8 @@
 package rest
 
 import (
-	"compress/gzip"
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -93,7 +92,7 @@ func (x *call) readBody() ([]byte, error) {
 	case "gzip", "x-gzip":
 		z, err := kgzip.NewReader(src)
 		if err != nil {
-			return nil, badBody(err)
+			return nil, badGzip()
 		}
 		defer z.Close()
 		src = z
@@ -101,6 +100,13 @@ func (x *call) readBody() ([]byte, error) {
 		return nil, issue.New(issue.NotSupported, "body.encoding", "the body is compressed in a way that this server does not read; gzip it does", "").WithStatus(http.StatusUnsupportedMediaType)
 	}
 	if err := x.fill(src); err != nil {
+		if issue.As(err) == nil && src != r.Body {
+			return nil, badGzip()
+		}
+		if issue.As(err) == nil {
+			// The client broke off: it will not read the answer, but the log is not told of a failure of the server.
+			return nil, issue.New(issue.Value, "body.incomplete", "the body could not be read to its end", "")
+		}
 		return nil, err
 	}
 	return x.body, nil
@@ -124,7 +130,7 @@ func (x *call) fill(src io.Reader) error {
 			return nil
 		}
 		if err != nil {
-			return badBody(err)
+			return fmt.Errorf("read the body: %w", err)
 		}
 	}
 }
@@ -133,11 +139,8 @@ func tooLong() error {
 	return issue.New(issue.TooLong, "body.too-long", "the body is larger than this server takes", "")
 }
 
-func badBody(err error) error {
-	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, kgzip.ErrHeader) || errors.Is(err, kgzip.ErrChecksum) {
-		return issue.New(issue.Value, "body.gzip", "the body is not valid gzip", "")
-	}
-	return issue.New(issue.Value, "body.incomplete", "the body could not be read to its end", "")
+func badGzip() error {
+	return issue.New(issue.Value, "body.gzip", "the body is not valid gzip", "")
 }
 
 // resourceBody reads a body that holds a resource.

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"net/http"
-	"time"
 
 	"meridian/fhir/issue"
 	"meridian/server/interaction"
@@ -15,9 +14,13 @@ func read(x *call) error {
 	if err := x.checkInstance(p.Key); err != nil {
 		return err
 	}
+	part, err := x.part()
+	if err != nil {
+		return err
+	}
 	x.readConditions(&p)
 	r, err := x.service.Read(x.ctx, p)
-	return x.answerRead(&r, err)
+	return x.answerRead(&r, part, err)
 }
 
 // https://hl7.org/fhir/R4/http.html#vread
@@ -30,9 +33,13 @@ func vread(x *call) error {
 	if p.Version, ok = interaction.ParseVersion(x.Param("version")); !ok {
 		return issue.New(issue.NotFound, "resource.unknown", "version ids of this server are decimal numbers from 1", "")
 	}
+	part, err := x.part()
+	if err != nil {
+		return err
+	}
 	x.readConditions(&p)
 	r, err := x.service.VRead(x.ctx, p)
-	return x.answerRead(&r, err)
+	return x.answerRead(&r, part, err)
 }
 
 // checkInstance: what stands in the place of an id is one, and no operation.
@@ -50,15 +57,23 @@ func (x *call) readConditions(p *interaction.ReadParams) {
 	p.IfNoneMatch = x.header("If-None-Match")
 	if since := x.header("If-Modified-Since"); since != "" {
 		// A date that cannot be read asks nothing (RFC 9110 section 13.1.3).
-		if t, err := http.ParseTime(since); err == nil {
-			p.IfModifiedSince = t
-		} else {
-			p.IfModifiedSince = time.Time{}
-		}
+		p.IfModifiedSince, _ = http.ParseTime(since)
 	}
 }
 
-func (x *call) answerRead(r *interaction.ReadResult, err error) error {
+// part reads _summary and _elements of a read.
+func (x *call) part() (*interaction.Part, error) {
+	if x.query == "" {
+		return nil, nil
+	}
+	pairs, err := interaction.ParseQuery(x.query)
+	if err != nil {
+		return nil, err
+	}
+	return interaction.ReadPart(x.Param("type"), pairs, x.lenient)
+}
+
+func (x *call) answerRead(r *interaction.ReadResult, part *interaction.Part, err error) error {
 	x.stamp(&r.Resource)
 	if err != nil {
 		return err
@@ -66,20 +81,11 @@ func (x *call) answerRead(r *interaction.ReadResult, err error) error {
 	if r.NotModified {
 		return x.send(http.StatusNotModified, nil)
 	}
-	body := r.Resource.Body
-	if x.query != "" {
-		if body, err = x.subset(body); err != nil {
-			return err
-		}
+	if part == nil {
+		return x.send(http.StatusOK, r.Resource.Body)
 	}
-	return x.send(http.StatusOK, body)
-}
-
-// subset applies _summary and _elements to a read.
-func (x *call) subset(body []byte) ([]byte, error) {
-	pairs, err := interaction.ParseQuery(x.query)
-	if err != nil {
-		return nil, err
+	if x.out, err = x.service.AppendPart(x.out, r.Resource.Body, part); err != nil {
+		return err
 	}
-	return x.service.Subset(x.out, body, pairs, x.lenient)
+	return x.send(http.StatusOK, x.out)
 }

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"meridian/fhir/codec"
 	"meridian/fhir/search"
 	"meridian/server/interaction"
 	"meridian/server/rest"
@@ -54,7 +53,7 @@ func newServerWith(t testing.TB, b backend, limits interaction.Limits, o rest.Op
 		t.Fatal(err)
 	}
 	s := &server{clock: clock}
-	s.store = b.open(t, storetest.Config{Index: indexer(registry), IndexVersion: registry.IndexVersion(), Clock: clock.Now})
+	s.store = b.open(t, storetest.Config{Index: interaction.Indexer(registry), IndexVersion: registry.IndexVersion(), Clock: clock.Now})
 	t.Cleanup(func() {
 		if err := s.store.Close(); err != nil {
 			t.Errorf("close: %v", err)
@@ -71,15 +70,4 @@ func newServerWith(t testing.TB, b backend, limits interaction.Limits, o rest.Op
 	o.Service = func() *interaction.Service { return s.service }
 	s.handler = rest.New(o)
 	return s
-}
-
-func indexer(registry *search.Registry) func([]byte) (*search.Facts, error) {
-	return func(body []byte) (*search.Facts, error) {
-		tree, err := codec.Parse(body, codec.Options{})
-		if err != nil {
-			return nil, err
-		}
-		facts := new(search.Facts)
-		return facts, registry.Index(tree.Root(), facts)
-	}
 }
