@@ -1,0 +1,138 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/goccy/go-yaml"
+)
+
+// commands is the command line. Every flag has a unit and a default in --help,
+// an environment variable MERIDIAN_… and a place in the YAML file.
+type commands struct {
+	Config configFile `help:"YAML file with settings, named as the flags." placeholder:"FILE" env:"MERIDIAN_CONFIG"`
+
+	Serve    serveCommand    `cmd:"" default:"withargs" help:"Run the server (the default)."`
+	Send     sendCommand     `cmd:"" help:"Send HL7 v2 files over MLLP and print the acknowledgments."`
+	Messages messagesCommand `cmd:"" help:"List, show and replay the messages of a running server."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
+}
+
+// serveCommand holds the settings of the server.
+type serveCommand struct {
+	Listen   string `default:"127.0.0.1:8080" env:"MERIDIAN_LISTEN" placeholder:"HOST:PORT" help:"Address of HTTP (${default}). Loopback only until authentication is configured."`
+	MLLP     string `name:"mllp" default:"127.0.0.1:2575" env:"MERIDIAN_MLLP" placeholder:"HOST:PORT" help:"Address of MLLP, or off (${default})."`
+	Data     string `default:"./data" env:"MERIDIAN_DATA" placeholder:"DIR" help:"Directory of the embedded store (${default})."`
+	MongoDB  string `name:"mongodb" env:"MERIDIAN_MONGODB" placeholder:"URI" help:"Connection string of MongoDB; then no embedded store is opened."`
+	Database string `default:"meridian" env:"MERIDIAN_DATABASE" placeholder:"NAME" help:"Database in MongoDB (${default})."`
+	// Transactions of MongoDB: asked of the server, unless a deployment is known to have them or not.
+	MongoDBTransactions string `name:"mongodb-transactions" default:"auto" enum:"auto,on,off" env:"MERIDIAN_MONGODB_TRANSACTIONS" help:"Whether MongoDB has transactions: auto, on, off (${default})."`
+
+	BaseURL   string        `name:"base-url" env:"MERIDIAN_BASE_URL" placeholder:"URL" help:"Address of the FHIR service as clients know it (http://LISTEN/fhir)."`
+	Zone      string        `default:"Asia/Shanghai" env:"MERIDIAN_ZONE" placeholder:"NAME" help:"Time zone of dates without one (${default})."`
+	BodyLimit sizeFlag      `name:"body-limit" default:"64MiB" env:"MERIDIAN_BODY_LIMIT" placeholder:"SIZE" help:"Largest request body, uncompressed (${default})."`
+	PageSize  int           `name:"page-size" default:"20" env:"MERIDIAN_PAGE_SIZE" placeholder:"N" help:"Resources on a page when _count is not given (${default})."`
+	MaxPage   int           `name:"max-page-size" default:"1000" env:"MERIDIAN_MAX_PAGE_SIZE" placeholder:"N" help:"Largest _count (${default})."`
+	Timeout   time.Duration `default:"5m" env:"MERIDIAN_TIMEOUT" placeholder:"TIME" help:"Longest time of one request (${default})."`
+	StopTime  time.Duration `name:"stop-time" default:"30s" env:"MERIDIAN_STOP_TIME" placeholder:"TIME" help:"Longest wait for requests in flight at a stop (${default})."`
+	CursorKey string        `name:"cursor-key" env:"MERIDIAN_CURSOR_KEY" placeholder:"SECRET" help:"Secret that authenticates next links; the same on all servers of one deployment (made and kept in DATA)."`
+
+	CacheSize    sizeFlag `name:"cache-size" default:"128MiB" env:"MERIDIAN_CACHE_SIZE" placeholder:"SIZE" help:"Block cache of the embedded store (${default})."`
+	MessageLimit sizeFlag `name:"message-limit" default:"16MiB" env:"MERIDIAN_MESSAGE_LIMIT" placeholder:"SIZE" help:"Largest message (${default})."`
+	Workers      int      `default:"8" env:"MERIDIAN_WORKERS" placeholder:"N" help:"Messages mapped at once (${default})."`
+	Source       string   `default:"default" env:"MERIDIAN_SOURCE" placeholder:"ID" help:"Name of the system that sends to the MLLP address; part of the ids of what it sends (${default})."`
+	Charset      string   `env:"MERIDIAN_CHARSET" placeholder:"NAME" help:"Charset of the source, where MSH-18 is wrong: UTF-8, GB18030, …"`
+
+	AccessLog string `name:"access-log" default:"stdout" env:"MERIDIAN_ACCESS_LOG" placeholder:"stdout|off" help:"Where requests are logged, without values (${default})."`
+	LogLevel  string `name:"log-level" default:"info" enum:"debug,info,warn,error" env:"MERIDIAN_LOG_LEVEL" help:"debug, info, warn or error (${default})."`
+}
+
+// sizeFlag is a number of bytes: 64MiB, 512KiB, 1GiB, or plain bytes.
+type sizeFlag int64
+
+var sizeUnits = []struct {
+	suffix string
+	bytes  int64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"B", 1}, {"", 1}}
+
+// Decode reads a size for kong.
+func (s *sizeFlag) Decode(ctx *kong.DecodeContext) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("size", &text); err != nil {
+		return err
+	}
+	for _, u := range sizeUnits {
+		digits, ok := strings.CutSuffix(text, u.suffix)
+		if !ok {
+			continue
+		}
+		var n int64
+		if _, err := fmt.Sscanf(digits+"\n", "%d\n", &n); err == nil && n > 0 && n <= (1<<62)/u.bytes {
+			*s = sizeFlag(n * u.bytes)
+			return nil
+		}
+	}
+	return errors.New("a size is expected, such as 64MiB")
+}
+
+// configFile loads a YAML file whose keys are the names of flags.
+type configFile string
+
+// BeforeResolve is kong's hook: the file's values stand below flags and environment.
+func (c configFile) BeforeResolve(k *kong.Kong, ctx *kong.Context, trace *kong.Path) error {
+	name := string(ctx.FlagValue(trace.Flag).(configFile))
+	f, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("read settings: %w", err)
+	}
+	defer f.Close()
+	r, err := yamlResolver(f, knownFlags(k.Model.Node))
+	if err != nil {
+		return fmt.Errorf("read settings %s: %w", name, err)
+	}
+	ctx.AddResolver(r)
+	return nil
+}
+
+func knownFlags(n *kong.Node) map[string]bool {
+	known := map[string]bool{}
+	for _, f := range n.Flags {
+		known[f.Name] = true
+	}
+	for _, c := range n.Children {
+		for name := range knownFlags(c) {
+			known[name] = true
+		}
+	}
+	return known
+}
+
+// yamlResolver gives the values of a settings file; a key that is no flag is an error.
+func yamlResolver(r io.Reader, known map[string]bool) (kong.Resolver, error) {
+	values := map[string]any{}
+	if err := yaml.NewDecoder(r).Decode(&values); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	for key := range values {
+		if !known[key] {
+			return nil, fmt.Errorf("there is no setting %q", key)
+		}
+	}
+	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		v, ok := values[flag.Name]
+		if !ok {
+			return nil, nil
+		}
+		switch reflect.ValueOf(v).Kind() {
+		case reflect.Map, reflect.Slice:
+			return nil, fmt.Errorf("setting %q takes one value", flag.Name)
+		}
+		return fmt.Sprint(v), nil
+	}), nil
+}

@@ -1,0 +1,76 @@
+package inbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"meridian/mappings/engine"
+)
+
+// Envelope is what is known of a message beside its bytes; it stands in the
+// queue item's Note. It holds places and codes, no values of patients but the
+// control id that the sender gave.
+type Envelope struct {
+	Source   string    `json:"source"`
+	Remote   string    `json:"remote,omitempty"` // channel and address: "mllp 127.0.0.1:51234"
+	Received time.Time `json:"received"`
+
+	Type      string `json:"type,omitempty"`    // "ORU^R01"
+	Version   string `json:"version,omitempty"` // MSH-12
+	Control   string `json:"control,omitempty"` // MSH-10
+	Sender    string `json:"sender,omitempty"`  // MSH-3 / MSH-4
+	Declared  string `json:"declared,omitempty"`
+	Charset   string `json:"charset,omitempty"`
+	Map       string `json:"map,omitempty"`
+	Outcome   string `json:"outcome,omitempty"`
+	Resources int    `json:"resources,omitempty"` // that the message makes
+	Written   int    `json:"written,omitempty"`   // of them, that made a version
+
+	Parked   *Parked           `json:"parked,omitempty"`
+	Findings []engine.Finding  `json:"findings,omitempty"`
+	Unmapped []engine.Unmapped `json:"unmapped,omitempty"`
+	Timeline []Step            `json:"timeline,omitempty"`
+}
+
+// Parked says why a message stands still.
+type Parked struct {
+	Stage  string `json:"stage"`
+	Code   string `json:"code"`
+	Path   string `json:"path,omitempty"`
+	Hint   string `json:"hint"`
+	HintZH string `json:"hintZH,omitempty"`
+}
+
+// Step is one transition.
+type Step struct {
+	At     time.Time `json:"at"`
+	State  string    `json:"state"`
+	Detail string    `json:"detail,omitempty"`
+}
+
+// maxTimeline bounds the steps kept; a message replayed more often forgets its middle.
+const maxTimeline = 200
+
+func (e *Envelope) step(at time.Time, state, detail string) {
+	if len(e.Timeline) >= maxTimeline {
+		e.Timeline = append(e.Timeline[:maxTimeline/2], e.Timeline[maxTimeline/2+1:]...)
+	}
+	e.Timeline = append(e.Timeline, Step{At: at.UTC(), State: state, Detail: detail})
+}
+
+func (e *Envelope) marshal() []byte {
+	b, err := json.Marshal(e)
+	if err != nil { // there is nothing in it that JSON cannot say
+		panic(fmt.Sprintf("envelope: %v", err))
+	}
+	return b
+}
+
+func readEnvelope(note []byte) (Envelope, error) {
+	var e Envelope
+	if err := json.Unmarshal(note, &e); err != nil {
+		return e, fmt.Errorf("read envelope: %w", err)
+	}
+	return e, nil
+}

@@ -1,0 +1,181 @@
+// Package inbox takes messages from hospital systems: it stores their bytes,
+// acknowledges them, and then maps and commits what they say, in order for each
+// patient.
+//
+// A message's life, each step kept in its timeline:
+//
+//	stored → decoded → parsed → mapped → committed
+//	                                   or  parked(stage, code, path, hint)   a person can mend and replay
+//	                                       duplicate   the same bytes were taken before
+//	                                       unchanged   all that it says stands already
+//	                                       stale       a later state of its reports stands already
+//	                                       filtered    not for the record (quality control)
+//
+// Invariants:
+//
+//   - The raw bytes are on disk before anything is parsed, and before the
+//     sender gets its acknowledgment (ack: stored).
+//   - A message is never lost: it ends in one of the states above and stays
+//     readable with its bytes.
+//   - A message's resources are one commit (store.CommitOrdered on a store
+//     without transactions; the report is last). After a crash the message runs
+//     again, and since ids are deterministic and an identical write is none, it
+//     ends as if nothing had happened.
+//   - Messages about one patient are applied in the order of their arrival.
+//   - Logs and metrics name message ids, places and codes, never values.
+//
+// An item of the queue (store.Queue, topic Topic): Key is the SHA-256 of source
+// and bytes, Body the raw bytes, Note the Envelope as JSON.
+package inbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"meridian/mappings/engine"
+	"meridian/server/interaction"
+	"meridian/server/store"
+)
+
+// Topic of messages in the work queue.
+const Topic = "message"
+
+// Source is a sender as the configuration describes it; the zero value of every
+// field but ID works.
+type Source struct {
+	engine.Source
+	Charset           string // used instead of MSH-18, for a sender that states it wrongly
+	IgnoreAcceptField bool   // MSH-15 and MSH-16 do not ask for enhanced acknowledgments (Mindray BS)
+	SpecimenFirst     bool   // OBX after SPM is a result of the order
+}
+
+// Options of an Inbox. Queue, Service and Library are required.
+type Options struct {
+	Queue   store.Queue
+	Service *interaction.Service
+	Library *engine.Library
+	Sources []Source // the first one is the default
+	Clock   func() time.Time
+	Logger  *slog.Logger
+	Limits  Limits
+	// Observe, when not nil, is told of each finished message, for metrics.
+	Observe func(outcome string, took time.Duration)
+}
+
+// Limits are the bounds of the inbox; 0 means the default.
+type Limits struct {
+	// MessageBytes is the largest message. Default 16 MiB.
+	MessageBytes int
+	// Workers that map and commit. Default 8.
+	Workers int
+	// Lease is how many messages are taken from the queue at once. Default 128.
+	Lease int
+	// LeaseTime is how long a taken message may stay unfinished before another process takes it. Default 2 minutes.
+	LeaseTime time.Duration
+	// Attempts after which a message that fails for internal reasons is parked. Default 8.
+	Attempts int
+	// Connections of MLLP at once. Default 256.
+	Connections int
+	// IdleTime after which a silent connection is closed. Default 10 minutes.
+	IdleTime time.Duration
+	// ReadTime between two bytes of one message. Default 30 seconds.
+	ReadTime time.Duration
+}
+
+func (l Limits) withDefaults() Limits {
+	or(&l.MessageBytes, 16<<20)
+	or(&l.Workers, 8)
+	or(&l.Lease, 128)
+	or(&l.LeaseTime, 2*time.Minute)
+	or(&l.Attempts, 8)
+	or(&l.Connections, 256)
+	or(&l.IdleTime, 10*time.Minute)
+	or(&l.ReadTime, 30*time.Second)
+	return l
+}
+
+func or[T int | time.Duration](v *T, def T) {
+	if *v <= 0 {
+		*v = def
+	}
+}
+
+// Inbox takes, maps and commits messages. Safe for concurrent use.
+type Inbox struct {
+	queue   store.Queue
+	service *interaction.Service
+	library *engine.Library
+	sources map[string]*Source
+	first   *Source
+	clock   func() time.Time
+	log     *slog.Logger
+	limits  Limits
+	observe func(string, time.Duration)
+
+	stop context.CancelFunc
+	done sync.WaitGroup
+}
+
+// New checks the options; Start begins the work.
+func New(o Options) (*Inbox, error) {
+	if o.Queue == nil || o.Service == nil || o.Library == nil {
+		return nil, errors.New("inbox: Queue, Service and Library are required")
+	}
+	in := &Inbox{queue: o.Queue, service: o.Service, library: o.Library, clock: o.Clock, log: o.Logger,
+		limits: o.Limits.withDefaults(), observe: o.Observe, sources: map[string]*Source{}}
+	if len(o.Sources) == 0 {
+		o.Sources = []Source{{}}
+	}
+	for i := range o.Sources {
+		s := &o.Sources[i]
+		if s.ID == "" {
+			s.ID = "default"
+		}
+		if in.sources[s.ID] != nil {
+			return nil, fmt.Errorf("inbox: two sources are named %q", s.ID)
+		}
+		in.sources[s.ID] = s
+	}
+	in.first = &o.Sources[0]
+	if in.clock == nil {
+		in.clock = time.Now
+	}
+	if in.log == nil {
+		in.log = slog.New(slog.DiscardHandler)
+	}
+	if in.observe == nil {
+		in.observe = func(string, time.Duration) {}
+	}
+	return in, nil
+}
+
+// source finds a source by its id, the first one for "".
+func (in *Inbox) source(id string) *Source {
+	if id == "" {
+		return in.first
+	}
+	return in.sources[id]
+}
+
+// Start begins to work off the queue.
+func (in *Inbox) Start() {
+	ctx, stop := context.WithCancel(context.Background())
+	in.stop = stop
+	in.done.Add(1)
+	go func() {
+		defer in.done.Done()
+		in.dispatch(ctx)
+	}()
+}
+
+// Stop takes no more from the queue and returns when what was taken is finished.
+func (in *Inbox) Stop() {
+	if in.stop != nil {
+		in.stop()
+	}
+	in.done.Wait()
+}

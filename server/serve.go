@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"meridian/fhir/codec"
+	"meridian/fhir/search"
+	"meridian/mappings/engine"
+	"meridian/mappings/maps"
+	"meridian/server/inbox"
+	"meridian/server/interaction"
+	"meridian/server/rest"
+	"meridian/server/store"
+	"meridian/server/store/mongostore"
+	"meridian/server/store/pebblestore"
+)
+
+// app is the running server. Its parts are made in order and stopped in the
+// opposite one; service and inbox are nil until the store is open.
+type app struct {
+	c       *serveCommand
+	log     *slog.Logger
+	access  *accessLog
+	zone    *time.Location
+	http    *http.Server
+	mllp    net.Listener
+	metrics *prometheus.Registry
+
+	registry *search.Registry
+	store    store.Store
+	service  atomic.Pointer[interaction.Service]
+	inbox    atomic.Pointer[inbox.Inbox]
+	door     *inbox.MLLP
+	opened   chan error // the result of opening the store
+}
+
+// Run serves until ctx ends.
+func (c *serveCommand) Run(ctx context.Context) error {
+	a := &app{c: c, opened: make(chan error, 1), metrics: prometheus.NewRegistry()}
+	if err := a.listen(); err != nil {
+		return err
+	}
+	go func() { a.opened <- a.open(ctx) }()
+	return a.wait(ctx)
+}
+
+// listen binds the addresses before anything slow, so that a client that comes
+// early gets 503 and not a refusal.
+func (a *app) listen() error {
+	a.log = newLogger(os.Stderr, a.c.LogLevel)
+	a.access = newAccessLog(a.c.AccessLog)
+	if err := rest.CheckListen(a.c.Listen, false); err != nil {
+		return err
+	}
+	zone, err := time.LoadLocation(a.c.Zone)
+	if err != nil {
+		return fmt.Errorf("--zone: %w", err)
+	}
+	a.zone = zone
+	l, err := net.Listen("tcp", a.c.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	if a.c.BaseURL == "" {
+		a.c.BaseURL = "http://" + l.Addr().String() + "/fhir"
+	}
+	if a.c.MLLP != "off" {
+		if err := rest.CheckListen(a.c.MLLP, false); err != nil {
+			return fmt.Errorf("--mllp: %w", err)
+		}
+		if a.mllp, err = net.Listen("tcp", a.c.MLLP); err != nil {
+			return fmt.Errorf("--mllp: %w", err)
+		}
+	}
+	a.http = &http.Server{Handler: a.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)}
+	go func() {
+		if err := a.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			a.log.Error("http", "error", err)
+		}
+	}()
+	a.log.Info("listening", "http", l.Addr().String(), "fhir", a.c.BaseURL)
+	return nil
+}
+
+func (a *app) handler() http.Handler {
+	return rest.New(rest.Options{
+		Service:   a.service.Load,
+		BodyLimit: int64(a.c.BodyLimit),
+		Timeout:   a.c.Timeout,
+		AccessLog: a.access.logger(),
+		ErrorLog:  a.log,
+		Metrics:   a.metrics,
+		Mounts:    map[string]http.Handler{"/ops/messages": http.HandlerFunc(a.ops)},
+	})
+}
+
+// ops serves the messages once the inbox is there.
+func (a *app) ops(w http.ResponseWriter, r *http.Request) {
+	if in := a.inbox.Load(); in != nil {
+		in.Handler().ServeHTTP(w, r)
+		return
+	}
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, `{"error":"the server is starting"}`, http.StatusServiceUnavailable)
+}
+
+// open opens the store and starts what needs it.
+func (a *app) open(ctx context.Context) error {
+	start := time.Now()
+	var err error
+	if a.registry, err = search.New(search.Options{Zone: a.zone, BaseURL: a.c.BaseURL}); err != nil {
+		return err
+	}
+	if a.store, err = a.openStore(ctx); err != nil {
+		return err
+	}
+	key, err := a.cursorKey()
+	if err != nil {
+		return err
+	}
+	service, err := interaction.New(interaction.Options{Store: a.store, Registry: a.registry, BaseURL: a.c.BaseURL, Zone: a.zone, CursorKey: key,
+		Version: version, Limits: interaction.Limits{PageSize: a.c.PageSize, MaxPageSize: a.c.MaxPage, BodyBytes: int(a.c.BodyLimit)}})
+	if err != nil {
+		return err
+	}
+	a.service.Store(service)
+	a.log.Info("ready", "fhir", a.c.BaseURL, "after", time.Since(start).Round(time.Millisecond).String())
+	return a.openInbox(service)
+}
+
+func (a *app) openInbox(service *interaction.Service) error {
+	library, err := engine.Load(maps.FS)
+	if err != nil {
+		return fmt.Errorf("shipped maps: %w", err)
+	}
+	source := inbox.Source{Source: engine.Source{ID: a.c.Source, Zone: a.zone}, Charset: a.c.Charset}
+	outcomes := newMessageMetrics(a.metrics)
+	in, err := inbox.New(inbox.Options{Queue: a.store.Queue(), Service: service, Library: library, Sources: []inbox.Source{source}, Logger: a.log,
+		Limits: inbox.Limits{MessageBytes: int(a.c.MessageLimit), Workers: a.c.Workers}, Observe: outcomes.observe})
+	if err != nil {
+		return err
+	}
+	in.Start()
+	a.inbox.Store(in)
+	if a.mllp != nil {
+		a.door = in.Listen(a.mllp, source.ID)
+		a.log.Info("listening", "mllp", a.mllp.Addr().String(), "source", source.ID)
+	}
+	return nil
+}
+
+// index gives the facts of a stored body, for the store's own use.
+func (a *app) index() func(body []byte) (*search.Facts, error) {
+	pool := &codec.Pool{Options: codec.Options{MaxBytes: int(a.c.BodyLimit) + 4096}}
+	return func(body []byte) (*search.Facts, error) {
+		p := pool.Get()
+		defer pool.Put(p)
+		tree, err := p.Parse(body)
+		if err != nil {
+			return nil, err
+		}
+		facts := new(search.Facts)
+		return facts, a.registry.Index(tree.Root(), facts)
+	}
+}
+
+func (a *app) openStore(ctx context.Context) (store.Store, error) {
+	if a.c.MongoDB != "" {
+		tx := a.c.MongoDBTransactions
+		if tx == "auto" {
+			tx = ""
+		}
+		return mongostore.Open(ctx, mongostore.Options{URI: a.c.MongoDB, Database: a.c.Database, Index: a.index(), IndexVersion: a.registry.IndexVersion(), Transactions: tx, Logger: a.log,
+			Progress: func(done, total int) { a.log.Info("rebuilding the index", "done", done, "of", total) }})
+	}
+	if err := os.MkdirAll(a.c.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("--data: %w", err)
+	}
+	return pebblestore.Open(pebblestore.Options{Dir: filepath.Join(a.c.Data, "store"), Index: a.index(), IndexVersion: a.registry.IndexVersion(), CacheBytes: int64(a.c.CacheSize), Logger: a.log,
+		Progress: func(done int) { a.log.Info("rebuilding the index", "done", done) }})
+}
+
+// cursorKey is the secret of next links: as given; else, embedded, kept beside
+// the data; else made from the connection string, which all servers share.
+func (a *app) cursorKey() ([]byte, error) {
+	switch {
+	case a.c.CursorKey != "":
+		return []byte(a.c.CursorKey), nil
+	case a.c.MongoDB != "":
+		sum := sha256.Sum256([]byte("meridian cursor\x00" + a.c.MongoDB))
+		return sum[:], nil
+	}
+	name := filepath.Join(a.c.Data, "cursor.key")
+	key, err := os.ReadFile(name)
+	if err == nil && len(key) >= 32 {
+		return key, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("cursor key: %w", err)
+	}
+	key = make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	if err := os.WriteFile(name, key, 0o600); err != nil {
+		return nil, fmt.Errorf("cursor key: %w", err)
+	}
+	return key, nil
+}
+
+// wait serves until ctx ends or the store cannot be opened, then stops in order.
+func (a *app) wait(ctx context.Context) error {
+	var err error
+	select {
+	case <-ctx.Done():
+		err = <-a.opened
+	case err = <-a.opened:
+		if err == nil {
+			<-ctx.Done()
+		}
+	}
+	return errors.Join(err, a.stop())
+}
+
+// stop accepts no more, finishes what is in flight, flushes, closes the store.
+func (a *app) stop() error {
+	a.log.Info("stopping")
+	ctx, cancel := context.WithTimeout(context.Background(), a.c.StopTime)
+	defer cancel()
+	var errs []error
+	if a.door != nil {
+		errs = append(errs, a.door.Close())
+	} else if a.mllp != nil {
+		errs = append(errs, a.mllp.Close())
+	}
+	errs = append(errs, a.http.Shutdown(ctx))
+	if in := a.inbox.Load(); in != nil {
+		in.Stop()
+	}
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	a.access.close()
+	err := errors.Join(errs...)
+	if err == nil {
+		a.log.Info("stopped")
+	}
+	return err
+}
