@@ -52,6 +52,7 @@ const (
 	maxBytesEver    = 1<<31 - 1 // the arena's offsets have 32 bits
 	maxString       = 1 << 20   // characters of one string, https://hl7.org/fhir/R4/datatypes.html#string
 	maxNameShown    = 64        // bytes of a client's name that an issue repeats
+	maxNamesShown   = 12        // names that an issue lists
 	lookAheadFactor = 8         // bytes that the search for resourceType may read, in lengths of the body
 	bytesPerNode    = 24        // of a minified resource; sizes a new arena
 	maxPooledNodes  = 1 << 16   // a larger arena is not kept by a Pool (2 MB)

@@ -147,10 +147,46 @@ func (p *Parser) unknown(o *object, name []byte, offset int) {
 	}
 	if _, ok := o.t.Lookup([]byte(bare)); ok && under != "" {
 		text += "; " + bare + " takes no id or extension of its own"
+	} else if e := choiceOf(o.t, bare); e != nil {
+		text += "; " + e.Name + "[x] is written with its type: " + choiceNames(o.t, e)
 	} else if best := nearest(bare, propertyNames(o.t)); best != "" {
 		text += "; did you mean " + under + best + "?"
 	}
 	p.reportChild(o.node, bare, issue.Structure, idUnknown, offset, text)
+}
+
+// choiceOf finds the choice that a name was meant for: value, or valueDecimal where that is no type of it.
+func choiceOf(t *schema.Type, name string) *schema.Element {
+	for i := range t.Elements {
+		e := &t.Elements[i]
+		if !e.Choice || !strings.HasPrefix(name, e.Name) {
+			continue
+		}
+		typ := name[len(e.Name):]
+		if typ == "" || schema.ByName(typ) != nil || schema.ByName(string(typ[0]|0x20)+typ[1:]) != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+func choiceNames(t *schema.Type, e *schema.Element) string {
+	var b strings.Builder
+	n := 0
+	for _, p := range t.Properties() {
+		if &t.Elements[p.Element] != e {
+			continue
+		}
+		if n == maxNamesShown {
+			return b.String() + " or one of " + strconv.Itoa(len(e.Types)-n) + " more"
+		}
+		if n > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(p.JSON)
+		n++
+	}
+	return b.String()
 }
 
 func propertyNames(t *schema.Type) []string {
@@ -167,9 +203,9 @@ func clip(name []byte) []byte { return name[:min(len(name), maxNameShown)] }
 func shown(name []byte) string { return strconv.QuoteToASCII(string(clip(name))) }
 
 // nearest gives the candidate that is most like name, "" when none is near: at
-// most a third of its letters differ, case aside.
+// most a third of its letters and one more differ, case aside.
 func nearest(name string, candidates []string) string {
-	best, least := "", len(name)/3+1
+	best, least := "", min(len(name)/3+2, len(name))
 	if name == "" || len(name) >= maxNameShown {
 		return ""
 	}

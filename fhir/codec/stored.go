@@ -4,7 +4,6 @@ import (
 	"bytes"
 
 	"meridian/fhir/element"
-	"meridian/fhir/schema"
 )
 
 // Meta is what the server says about a version: https://hl7.org/fhir/R4/resource.html#Meta
@@ -91,10 +90,19 @@ func (w *writer) clientMeta(meta element.Node) {
 
 // StoredMeta reads id, version and time from the start of a stored body. tail
 // is the rest, from behind lastUpdated. Both are zero when the body does not
-// start as the stored form does. The strings are copies, tail points into body.
+// start as the stored form does. The strings are a copy, tail points into body.
 func StoredMeta(body []byte) (m Meta, tail []byte) {
-	_, m, tail = split(body)
-	return m, tail
+	h, ok := readHead(body)
+	if !ok {
+		return Meta{}, nil
+	}
+	// One copy of the head serves all three strings.
+	start := len(beforeType) + len(h.typ) + len(beforeID)
+	head := string(body[start : len(body)-len(h.tail)])
+	m.ID, head = head[:len(h.id)], head[len(h.id)+len(beforeVersion):]
+	m.VersionID, head = head[:len(h.version)], head[len(h.version)+len(beforeUpdated):]
+	m.LastUpdated = head[:len(h.updated)]
+	return m, h.tail
 }
 
 // StoredType gives the resource type of a stored body, a part of it.
@@ -103,15 +111,20 @@ func StoredType(body []byte) []byte {
 	return name
 }
 
-func split(body []byte) (resourceType []byte, m Meta, tail []byte) {
-	resourceType, rest, ok1 := cutValue(body, beforeType)
-	id, rest, ok2 := cutValue(rest, beforeID[1:])
-	version, rest, ok3 := cutValue(rest, beforeVersion[1:])
-	updated, rest, ok4 := cutValue(rest, beforeUpdated[1:])
-	if !ok1 || !ok2 || !ok3 || !ok4 || schema.ByNameBytes(resourceType) == nil {
-		return nil, Meta{}, nil
+// head is the start of a stored body, in parts of it.
+type head struct{ typ, id, version, updated, tail []byte }
+
+func readHead(body []byte) (h head, ok bool) {
+	for _, part := range [...]struct {
+		prefix string
+		value  *[]byte
+	}{{beforeType, &h.typ}, {beforeID[1:], &h.id}, {beforeVersion[1:], &h.version}, {beforeUpdated[1:], &h.updated}} {
+		if *part.value, body, ok = cutValue(body, part.prefix); !ok {
+			return head{}, false
+		}
 	}
-	return resourceType, Meta{string(id), string(version), string(updated)}, rest
+	h.tail = body
+	return h, true
 }
 
 // cutValue takes prefix and a string without escapes off the start of b; rest is behind its quote.
@@ -130,23 +143,7 @@ func cutValue(b []byte, prefix string) (value, rest []byte, ok bool) {
 // SameContent says whether two stored bodies differ at most in versionId and
 // lastUpdated: an update that leaves it so makes no version.
 func SameContent(a, b []byte) bool {
-	typeA, a, okA := cutValue(a, beforeType)
-	typeB, b, okB := cutValue(b, beforeType)
-	if !okA || !okB || !bytes.Equal(typeA, typeB) {
-		return false
-	}
-	idA, a, okA := cutValue(a, beforeID[1:])
-	idB, b, okB := cutValue(b, beforeID[1:])
-	if !okA || !okB || !bytes.Equal(idA, idB) {
-		return false
-	}
-	for _, prefix := range [...]string{beforeVersion[1:], beforeUpdated[1:]} {
-		if _, a, okA = cutValue(a, prefix); !okA {
-			return false
-		}
-		if _, b, okB = cutValue(b, prefix); !okB {
-			return false
-		}
-	}
-	return bytes.Equal(a, b)
+	x, okX := readHead(a)
+	y, okY := readHead(b)
+	return okX && okY && bytes.Equal(x.typ, y.typ) && bytes.Equal(x.id, y.id) && bytes.Equal(x.tail, y.tail)
 }

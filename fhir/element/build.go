@@ -35,11 +35,15 @@ func (t *Tree) Grow(n int) {
 // sibling so far (-1 when it is the first child), and gives its index.
 func (t *Tree) Add(parent, prev int, d Data) int {
 	i := len(t.nodes)
-	p := uint32(0)
-	if parent >= 0 {
-		p = uint32(parent)
+	if i == cap(t.nodes) {
+		t.nodes = append(t.nodes, node{})
+	} else {
+		t.nodes = t.nodes[:i+1]
 	}
-	t.nodes = append(t.nodes, node{start: uint32(d.Start), end: uint32(d.End), parent: p, typ: d.Type, elem: int16(d.Elem), flags: d.flags()})
+	n := &t.nodes[i]
+	n.start, n.end = uint32(d.Start), uint32(d.End)
+	n.first, n.next, n.parent = 0, 0, uint32(max(parent, 0))
+	n.typ, n.elem, n.flags = d.Type, int16(d.Elem), d.flags()
 	if prev >= 0 {
 		t.nodes[prev].next = uint32(i)
 	} else if parent >= 0 {
