@@ -1,0 +1,68 @@
+package pebblestore
+
+import (
+	"fmt"
+	"slices"
+
+	"meridian/fhir/search"
+	"meridian/server/store"
+)
+
+// Chains run their inner search first, on the same snapshot.
+
+// inner gives the numbers of the resources of a type that match where, at most MaxChain.
+func (e *exec) inner(typ string, where search.Expr, each func(in *exec, number uint64)) {
+	t := e.store.names.typ(typ)
+	if t == nil || e.err != nil {
+		return
+	}
+	in := e.store.newExec(e.ctx, e.db, t)
+	defer in.close()
+	l := in.drive(in.build(where), false)
+	n := 0
+	for at := uint64(0); in.err == nil; n++ {
+		number, ok := l.seek(at)
+		if !ok {
+			break
+		}
+		if n == MaxChain {
+			in.fail(fmt.Errorf("a chain over more than %d resources of type %s: %w", MaxChain, typ, store.ErrTooCostly))
+			break
+		}
+		each(in, number)
+		at = number + 1
+	}
+	e.keys += in.keys
+	e.checked += in.checked
+	e.spend(in.units)
+	e.fail(in.err)
+}
+
+// buildChainForward is an Or of the references to what the inner search finds.
+func (e *exec) buildChainForward(x *search.ChainForward) node {
+	or := search.Or{}
+	e.inner(x.Type, x.Where, func(in *exec, number uint64) {
+		if in.read(number) {
+			or.Of = append(or.Of, search.Point{Key: search.Key{Param: x.Param, Scope: x.Type, Value: in.resource.ID}})
+		}
+	})
+	return e.buildOr(or.Of)
+}
+
+// buildChainReverse reads whom the inner search's resources refer to.
+func (e *exec) buildChainReverse(x *search.ChainReverse) node {
+	var ids []string
+	e.inner(x.Type, x.Where, func(in *exec, number uint64) {
+		facts := in.factsOf(number)
+		if facts == nil {
+			return
+		}
+		for i := range facts.Keys {
+			if k := &facts.Keys[i]; k.Param == x.Param && k.Scope == e.typ.name {
+				ids = append(ids, k.Value)
+			}
+		}
+	})
+	slices.Sort(ids)
+	return e.buildIDs(slices.Compact(ids))
+}

@@ -1,0 +1,463 @@
+package pebblestore
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"meridian/fhir/search"
+)
+
+// A sorted page is made in one of two ways, or in both until one is done:
+//
+//	walk      read the sort parameter's list in order and check each entry; costs page × total / matches
+//	collect   drive all matches, look their sort values up, keep the first ones; costs the matches
+//
+// Neither number is known beforehand, and filters correlate with sort
+// parameters. So both go on by turns that double; the sum is at most about
+// three times the cheaper of both. More than one sort key is always collected.
+
+// firstTurn is what a walk spends before anything is collected, in units: a
+// dense page of 20 to 50 is done by then.
+const firstTurn = 1000
+
+func (r *run) sorted() {
+	w := r.newWalk()
+	c := r.newCollect()
+	for turn := firstTurn; r.err == nil; turn *= 2 {
+		if w != nil {
+			if w.run(r.units + turn) {
+				r.hits, r.strategy = w.hits, w.name()
+				return
+			}
+		}
+		if c.run(r.units + 2*turn) {
+			r.hits, r.strategy = c.result(), "collect and sort"
+			if w != nil {
+				r.strategy += " (beside a walk)"
+			}
+			return
+		}
+	}
+}
+
+// walk reads a sort list.
+type walk struct {
+	r       *run
+	order   search.Order
+	byID    bool
+	param   *paramName
+	iter    *pebble.Iterator
+	head    int // bytes before the sort value
+	started bool
+	ended   bool   // of the list; those without a value follow
+	last    uint64 // number of the entry before, for ranges with one low bound
+	rest    list   // those without a value
+	restAt  uint64
+	hits    []hit
+}
+
+// newWalk is nil when no list is in the order asked for.
+func (r *run) newWalk() *walk {
+	if len(r.plan.Sort) != 1 {
+		return nil
+	}
+	w := &walk{r: r, order: r.plan.Sort[0]}
+	lower, upper, ok := w.bounds()
+	if !ok {
+		return nil
+	}
+	if lower == nil {
+		w.ended = true
+	} else if w.iter = r.iter(lower, upper); w.iter == nil {
+		return nil
+	}
+	after := r.plan.After
+	if after != nil && after.Values[0] == nil {
+		w.ended = true
+		w.restAt = place(after.Number, w.order.Desc) + 1
+	}
+	return w
+}
+
+// bounds are those of the sort list: nil when the parameter has no values at
+// all, not ok when there is no list in its order.
+func (w *walk) bounds() (lower, upper []byte, ok bool) {
+	t := w.r.typ
+	if isID(w.order.Param) {
+		w.byID = true
+		prefix := appendNum([]byte{prefixID}, t.number)
+		w.head = len(prefix)
+		return prefix, after(prefix), true
+	}
+	w.param = w.r.param(w.order.Param)
+	if w.param == nil {
+		return nil, nil, true
+	}
+	var prefix []byte
+	switch w.param.flags.Load() & (paramRanged | paramPlain | paramLoose) {
+	case 0:
+		return nil, nil, true
+	case paramRanged:
+		prefix = scopePrefix(nil, t.number, w.param.number, 0)
+		w.head = len(prefix)
+		lower, upper = w.narrow(prefix)
+		return lower, upper, true
+	case paramPlain:
+		prefix = sortPrefix(nil, t.number, w.param.number)
+		w.head = len(prefix)
+		return prefix, after(prefix), true
+	}
+	return nil, nil, false
+}
+
+// narrow keeps a walk within the boxes that the plan has on the same
+// parameter, which holds as long as no resource has two values in it.
+func (w *walk) narrow(prefix []byte) (lower, upper []byte) {
+	lower, upper = prefix, after(prefix)
+	if w.param.flags.Load()&paramMulti != 0 {
+		return lower, upper
+	}
+	for _, x := range conjuncts(w.r.plan.Where) {
+		b, ok := x.(search.Box)
+		if !ok || b.Param != w.order.Param || b.Scope != "" {
+			continue
+		}
+		if from := append(slices.Clone(prefix), b.LoMin...); string(from) > string(lower) {
+			lower = from
+		}
+		if b.LoMax != "" {
+			if to := append(slices.Clone(prefix), b.LoMax...); string(to) < string(upper) {
+				upper = to
+			}
+		}
+		// Those without a value do not match the box.
+		w.rest = emptyList{}
+	}
+	if string(lower) > string(upper) {
+		lower = upper
+	}
+	return lower, upper
+}
+
+// conjuncts are the criteria that must all hold.
+func conjuncts(x search.Expr) []search.Expr {
+	and, ok := x.(search.And)
+	if !ok {
+		return []search.Expr{x}
+	}
+	var out []search.Expr
+	for _, of := range and.Of {
+		out = append(out, conjuncts(of)...)
+	}
+	return out
+}
+
+func isID(param string) bool { return param == "" || param == "_id" }
+
+func (w *walk) name() string {
+	if w.byID {
+		return "walk _id"
+	}
+	return "walk " + w.order.Param
+}
+
+// run goes on until the page is full or the walk is over (true), or the search has spent so many units.
+func (w *walk) run(until int) (done bool) {
+	for w.r.err == nil && len(w.hits) < w.r.limit {
+		if w.r.units >= until {
+			return false
+		}
+		if w.ended {
+			if !w.missing() {
+				return true
+			}
+			continue
+		}
+		if !w.advance() {
+			w.r.fail(w.iter.Error())
+			w.ended = true
+			continue
+		}
+		w.entry()
+	}
+	return true
+}
+
+// advance moves to the next entry of the list.
+func (w *walk) advance() bool {
+	w.r.spend(unitNext)
+	w.r.keys++
+	switch {
+	case w.started && w.order.Desc:
+		return w.iter.Prev()
+	case w.started:
+		return w.iter.Next()
+	}
+	w.started = true
+	w.r.spend(unitSeek)
+	if w.r.plan.After == nil {
+		if w.order.Desc {
+			return w.iter.Last()
+		}
+		return w.iter.First()
+	}
+	at := w.r.plan.After
+	key := append(w.prefix(), *at.Values[0]...)
+	switch {
+	case w.byID && w.order.Desc:
+		return w.iter.SeekLT(key)
+	case w.byID:
+		return w.iter.SeekGE(append(key, 0))
+	case w.order.Desc:
+		return w.iter.SeekLT(appendNumber(append(key, 0), at.Number))
+	}
+	return w.iter.SeekGE(appendNumber(append(key, 0), at.Number+1))
+}
+
+func (w *walk) prefix() []byte {
+	switch {
+	case w.byID:
+		return appendNum([]byte{prefixID}, w.r.typ.number)
+	case w.param.flags.Load()&paramRanged != 0:
+		return scopePrefix(nil, w.r.typ.number, w.param.number, 0)
+	}
+	return sortPrefix(nil, w.r.typ.number, w.param.number)
+}
+
+// entry takes the row under the iterator if it matches.
+func (w *walk) entry() {
+	key, value := w.iter.Key(), w.iter.Value()
+	if w.byID {
+		if len(value) != numberLen {
+			w.r.fail(errCorrupt)
+			return
+		}
+		number := numberAt(value)
+		if _, live := w.r.presence(number); live {
+			w.take(number, key[w.head:])
+		}
+		return
+	}
+	text, number, _, ok := cutPosting(key[w.head:])
+	if !ok {
+		w.r.fail(errCorrupt)
+		return
+	}
+	want := byte(lowest)
+	if w.order.Desc {
+		want = highest
+	}
+	// Ranges of one resource with the same low bound stand side by side.
+	if len(value) > 0 && value[0]&want == 0 || number == w.last {
+		return
+	}
+	w.last = number
+	w.take(number, text)
+}
+
+func (w *walk) take(number uint64, text []byte) {
+	w.r.checked++
+	if !w.r.where.check(number) {
+		return
+	}
+	v := string(text)
+	if w.r.residual(number) {
+		w.hits = append(w.hits, w.r.hit(number, []*string{&v}))
+	}
+}
+
+// missing takes the next row without a value; false when there is none.
+func (w *walk) missing() bool {
+	if w.byID {
+		return false
+	}
+	if w.rest == nil {
+		w.rest = w.r.driveMissing(w.param, w.order.Desc)
+	}
+	p, ok := w.rest.seek(w.restAt)
+	if !ok {
+		return false
+	}
+	w.restAt = p + 1
+	if number := place(p, w.order.Desc); w.r.residual(number) {
+		w.hits = append(w.hits, w.r.hit(number, []*string{nil}))
+	}
+	return p != ^uint64(0)
+}
+
+// driveMissing lists what matches and has no forward value of a parameter.
+func (r *run) driveMissing(p *paramName, desc bool) list {
+	if p == nil {
+		return r.drive(r.where, desc)
+	}
+	var of []node
+	if and, ok := r.where.(*andNode); ok {
+		of = slices.Clone(and.of)
+	} else {
+		of = []node{r.where}
+	}
+	return r.drive(&andNode{e: r.exec, of: append(of, &notNode{of: &forwardNode{e: r.exec, param: p}})}, desc)
+}
+
+// forwardNode matches what has a forward value of a parameter.
+type forwardNode struct {
+	plain
+	e     *exec
+	param *paramName
+}
+
+func (n *forwardNode) list(bool) list           { return nil }
+func (n *forwardNode) check(number uint64) bool { return n.e.forwardOf(n.param).get(number) != nil }
+func (n *forwardNode) weight() int              { return unitForward }
+
+// collect drives all matches and keeps the first limit of them.
+type collect struct {
+	r      *run
+	list   list
+	at     uint64
+	params []*paramName
+	first  []hit // a heap, the last of them on top
+	values []*string
+}
+
+func (r *run) newCollect() *collect {
+	c := &collect{r: r, values: make([]*string, len(r.plan.Sort))}
+	for _, o := range r.plan.Sort {
+		c.params = append(c.params, r.param(o.Param))
+	}
+	return c
+}
+
+// run goes on until all matches are seen (true) or the search has spent so many units.
+func (c *collect) run(until int) (done bool) {
+	if c.list == nil {
+		c.list = c.r.drive(c.r.where, false)
+	}
+	for c.r.err == nil {
+		if c.r.units >= until {
+			return false
+		}
+		p, ok := c.list.seek(c.at)
+		if !ok {
+			return true
+		}
+		c.at = p + 1
+		c.add(p)
+	}
+	return true
+}
+
+// add puts a match among the first ones if it belongs there.
+func (c *collect) add(number uint64) {
+	for i, o := range c.r.plan.Sort {
+		c.values[i] = c.r.sortValue(number, o, c.params[i])
+	}
+	h := hit{values: c.values, number: number}
+	after := c.r.plan.After
+	if after != nil && c.compare(&h, &hit{values: after.Values, number: after.Number}) <= 0 {
+		return
+	}
+	full := len(c.first) == c.r.limit
+	if full && c.compare(&h, &c.first[0]) >= 0 || !c.r.residual(number) {
+		return
+	}
+	h = c.r.hit(number, c.values)
+	c.values = make([]*string, len(c.r.plan.Sort))
+	if full {
+		c.first[0] = h
+		heap.Fix(c, 0)
+		return
+	}
+	heap.Push(c, h)
+}
+
+// sortValue is what a resource is sorted by, nil when it has none.
+func (r *run) sortValue(number uint64, o search.Order, p *paramName) *string {
+	if isID(o.Param) {
+		if !r.read(number) {
+			return nil
+		}
+		id := r.resource.ID // the next read changes resource
+		return &id
+	}
+	if p == nil {
+		return nil
+	}
+	if value := r.forwardOf(p).get(number); value != nil {
+		low, high, err := sortBounds(value)
+		r.fail(err)
+		if o.Desc {
+			low = high
+		}
+		v := string(low)
+		return &v
+	}
+	if p.flags.Load()&paramLoose == 0 {
+		return nil
+	}
+	facts := r.factsOf(number)
+	if facts == nil {
+		return nil
+	}
+	for i := range facts.Forward {
+		if f := &facts.Forward[i]; f.Param == o.Param {
+			if o.Desc {
+				return &f.High
+			}
+			return &f.Low
+		}
+	}
+	return nil
+}
+
+// result is the first hits in order.
+func (c *collect) result() []hit {
+	slices.SortFunc(c.first, func(a, b hit) int { return c.compare(&a, &b) })
+	return c.first
+}
+
+// compare orders as search.Plan says: by values, what has none last, then by number.
+func (c *collect) compare(a, b *hit) int {
+	sort := c.r.plan.Sort
+	for i := range sort {
+		x, y := a.values[i], b.values[i]
+		if x == nil || y == nil {
+			if x != y {
+				return cmp.Compare(b2i(x == nil), b2i(y == nil))
+			}
+			continue
+		}
+		if d := strings.Compare(*x, *y); d != 0 {
+			if sort[i].Desc {
+				return -d
+			}
+			return d
+		}
+	}
+	if sort[0].Desc {
+		return cmp.Compare(b.number, a.number)
+	}
+	return cmp.Compare(a.number, b.number)
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// The heap of a collect has the last of the first hits on top.
+func (c *collect) Len() int           { return len(c.first) }
+func (c *collect) Less(i, j int) bool { return c.compare(&c.first[i], &c.first[j]) > 0 }
+func (c *collect) Swap(i, j int)      { c.first[i], c.first[j] = c.first[j], c.first[i] }
+func (c *collect) Push(x any)         { c.first = append(c.first, x.(hit)) }
+func (c *collect) Pop() any {
+	last := c.first[len(c.first)-1]
+	c.first = c.first[:len(c.first)-1]
+	return last
+}

@@ -1,0 +1,245 @@
+package pebblestore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
+
+	"meridian/server/store"
+)
+
+// formatVersion is the version of the key space; another one is not opened.
+const formatVersion = "1"
+
+// Names of M.
+const (
+	metaFormat = "format"
+	// metaKeys is Options.keysVersion of the last finished rebuild; removed while one runs.
+	metaKeys = "keys"
+)
+
+// Store is the embedded store. Safe for concurrent use.
+type Store struct {
+	options   Options
+	db        *pebble.DB
+	names     *names
+	numbers   numbers
+	committer *committer
+	pressure  *pressure
+	bodies    *bodyCache
+	queue     *queue
+	preparers sync.Pool
+
+	closing sync.RWMutex // held for reading by every call that uses db
+	closed  bool
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens or makes the store in Options.Dir. It rebuilds all keys first when
+// Options.IndexVersion or Options.Sort are not those it was written with.
+func Open(options Options) (*Store, error) {
+	s := &Store{options: options.withDefaults(), names: newNames(), pressure: newPressure()}
+	s.preparers.New = func() any { return s.newPreparer() }
+	s.bodies = newBodyCache(s.options.BodyCacheBytes)
+	s.committer = &committer{store: s, recent: newRecent()}
+	db, err := pebble.Open(s.options.Dir, s.pebbleOptions())
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s.db = db
+	if err := s.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), db.Close())
+	}
+	s.pressure.start(db)
+	s.committer.start()
+	return s, nil
+}
+
+// load reads what is kept in memory, and rebuilds when it must.
+func (s *Store) load() error {
+	if err := s.checkFormat(); err != nil {
+		return err
+	}
+	if err := s.names.load(s.db); err != nil {
+		return fmt.Errorf("names: %w", err)
+	}
+	var err error
+	if s.numbers.last, err = s.lastOf(prefixBody); err != nil {
+		return err
+	}
+	if s.committer.seq, err = s.lastOf(prefixLog); err != nil {
+		return err
+	}
+	s.committer.synced.Store(s.committer.seq)
+	if s.queue, err = s.openQueue(); err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	keys, err := s.meta(metaKeys)
+	if err != nil || keys == s.options.keysVersion() {
+		return err
+	}
+	return s.rebuild()
+}
+
+func (s *Store) checkFormat() error {
+	format, err := s.meta(metaFormat)
+	switch {
+	case err != nil:
+		return err
+	case format == formatVersion:
+		return nil
+	case format != "":
+		return fmt.Errorf("the store in %s has format %q, this program reads %q only", s.options.Dir, format, formatVersion)
+	}
+	b := s.db.NewBatch()
+	defer b.Close()
+	if err := errors.Join(b.Set(metaKey(metaFormat), []byte(formatVersion), nil), b.Set(metaKey(metaKeys), []byte(s.options.keysVersion()), nil)); err != nil {
+		return err
+	}
+	return b.Commit(pebble.Sync)
+}
+
+func metaKey(name string) []byte { return append([]byte{prefixMeta}, name...) }
+
+// meta is a value of M, empty when there is none.
+func (s *Store) meta(name string) (string, error) {
+	value, closer, err := s.db.Get(metaKey(name))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer closer.Close()
+	return string(value), nil
+}
+
+// lastOf is the number in the last key of a family, 0 when it is empty.
+func (s *Store) lastOf(prefix byte) (uint64, error) {
+	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefix}, UpperBound: []byte{prefix + 1}})
+	if err != nil {
+		return 0, err
+	}
+	defer iter.Close()
+	if !iter.Last() {
+		return 0, iter.Error()
+	}
+	if len(iter.Key()) != 1+numberLen {
+		return 0, fmt.Errorf("key of family %c: %w", prefix, errCorrupt)
+	}
+	return binary.BigEndian.Uint64(iter.Key()[1:]), nil
+}
+
+// enter begins a call that uses the database; false when the store is closed.
+func (s *Store) enter() bool {
+	s.closing.RLock()
+	if s.closed {
+		s.closing.RUnlock()
+		return false
+	}
+	return true
+}
+
+func (s *Store) leave() { s.closing.RUnlock() }
+
+// Close answers what was submitted, writes memtables out so that the next
+// Open need not replay a log, and closes the database. Later calls, also of Close, give
+// store.ErrClosed.
+func (s *Store) Close() error {
+	s.closing.Lock()
+	if s.closed {
+		s.closing.Unlock()
+		return store.ErrClosed
+	}
+	s.closed = true
+	s.closing.Unlock()
+	s.queue.close()
+	s.committer.stop()
+	flushed := s.db.Flush()
+	s.pressure.stop()
+	if err := errors.Join(flushed, s.db.Close()); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// pebbleOptions are what measured best for this key space; see docs/format/pebble.md.
+func (s *Store) pebbleOptions() *pebble.Options {
+	o := &pebble.Options{
+		FS:                          s.options.FS,
+		CacheSize:                   s.options.CacheBytes,
+		MemTableSize:                uint64(s.options.MemTableBytes),
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       2,
+		L0StopWritesThreshold:       stopSublevels,
+		LBaseMaxBytes:               64 << 20,
+		MaxOpenFiles:                4096,
+		FormatMajorVersion:          pebble.FormatNewest,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		LoggerAndTracer:             nil,
+		Logger:                      logger{s.options.Logger},
+	}
+	for i := range o.Levels {
+		o.Levels[i].BlockSize = blockSize
+		o.Levels[i].FilterPolicy = idFilter{bloom.FilterPolicy(10)}
+		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.ZstdCompression }
+	}
+	o.EventListener = &pebble.EventListener{
+		BackgroundError: func(err error) { s.options.Logger.Error("store: background error", "error", err) },
+		FlushEnd:        func(pebble.FlushInfo) { s.pressure.changed() },
+		CompactionEnd:   func(pebble.CompactionInfo) { s.pressure.changed() },
+		WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
+			s.options.Logger.Warn("store: writing stands still until compactions catch up", "reason", i.Reason)
+		},
+	}
+	return o
+}
+
+// blockSize is the size of a block before compression.
+const blockSize = 32 << 10
+
+// idFilter is a Bloom filter of I keys only: the one family that is asked for
+// what is not there, at every create. Filters on postings would cost 40 bytes
+// for each resource.
+type idFilter struct{ bloom.FilterPolicy }
+
+func (f idFilter) Name() string { return "meridian.id." + f.FilterPolicy.Name() }
+
+func (f idFilter) MayContain(ftype pebble.FilterType, filter, key []byte) bool {
+	return len(key) == 0 || key[0] != prefixID || f.FilterPolicy.MayContain(ftype, filter, key)
+}
+
+func (f idFilter) NewWriter(ftype pebble.FilterType) pebble.FilterWriter {
+	return idFilterWriter{f.FilterPolicy.NewWriter(ftype)}
+}
+
+type idFilterWriter struct{ pebble.FilterWriter }
+
+func (w idFilterWriter) AddKey(key []byte) {
+	if len(key) > 0 && key[0] == prefixID {
+		w.FilterWriter.AddKey(key)
+	}
+}
+
+// logger hands Pebble's messages on; its routine ones are for debugging.
+type logger struct{ to *slog.Logger }
+
+func (l logger) Infof(format string, args ...any) {
+	l.to.Debug("store: " + fmt.Sprintf(format, args...))
+}
+func (l logger) Errorf(format string, args ...any) {
+	l.to.Error("store: " + fmt.Sprintf(format, args...))
+}
+
+// Fatalf is called when the log cannot be written; going on would lose what is acknowledged.
+func (l logger) Fatalf(format string, args ...any) {
+	l.to.Error("store: " + fmt.Sprintf(format, args...))
+	panic(fmt.Sprintf("store: "+format, args...))
+}
