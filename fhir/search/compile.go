@@ -171,17 +171,17 @@ func (c *compiler) value(b base, x *Criterion, v *Value) term {
 	case KindToken:
 		return tokenTerm(p.Code, v.Token)
 	case KindReference:
-		return c.referenceTerm(b, x.Modifier, v)
+		return c.referenceTerm(b, x, v)
 	case KindQuantity:
 		return c.quantityTerm(p, v)
 	case KindURI:
-		return point2(p.Code, "", v.Text)
+		return exactPoint(p.Code, "", v.Text)
 	}
 	return nothing
 }
 
-// point2 is a Point whose texts may be too long for a key.
-func point2(param, scope, value string) term {
+// exactPoint is a Point; its texts may be too long for a key, then it is not exact.
+func exactPoint(param, scope, value string) term {
 	exact := !mayBeCut(value) && !mayBeCut(scope)
 	scope, _ = cut(scope)
 	value, _ = cut(value)
@@ -193,14 +193,14 @@ func point2(param, scope, value string) term {
 func tokenTerm(param string, t Token) term {
 	switch {
 	case !t.HasSystem:
-		return point2(param, "", t.Code)
+		return exactPoint(param, "", t.Code)
 	case t.System == "":
-		return point2(param, NoSystem, t.Code)
+		return exactPoint(param, NoSystem, t.Code)
 	case t.Code == "":
 		scope, _ := cut(systemScope(t.System))
 		return term{Prefix{Key{Param: param, Scope: scope}}, !mayBeCut(t.System)}
 	}
-	return point2(param, systemScope(t.System), t.Code)
+	return exactPoint(param, systemScope(t.System), t.Code)
 }
 
 // text compiles a string. By default the field starts with the value, both
@@ -241,40 +241,39 @@ func (c *compiler) contains(p *Param, folded string) term {
 // squeeze drops the blanks of a folded text: "zhang san" is typed for 张三.
 func squeeze(folded string) string { return strings.ReplaceAll(folded, " ", "") }
 
-func (c *compiler) referenceTerm(b base, m Modifier, v *Value) term {
+func (c *compiler) referenceTerm(b base, x *Criterion, v *Value) term {
 	code := b.param.Code
 	narrowed := func(t term) term {
 		return term{And{[]Expr{t.Expr, b.present()}}, false}
 	}
-	if m == ModIdentifier {
+	if x.Modifier == ModIdentifier {
 		t := tokenTerm(code+formIdentifier, v.Token)
 		if b.resolve != "" {
 			return narrowed(t)
 		}
 		return t
 	}
-	x := v.Reference
+	to := v.Reference
 	switch {
-	case b.resolve != "" && x.Type != "" && x.Type != b.resolve:
+	case b.resolve != "" && to.Type != "" && to.Type != b.resolve:
 		return nothing
-	case !x.Local():
-		t := point2(code, "", x.URL)
-		if b.resolve != "" && x.Type == "" {
+	case !to.Local():
+		t := exactPoint(code, "", to.URL)
+		if b.resolve != "" && to.Type == "" {
 			return narrowed(t)
 		}
 		return t
-	case x.Version != "":
-		return term{Point{Key{code, "", x.Type + "/" + x.ID + historyPart + x.Version}}, true}
-	case x.Type != "":
-		return term{Point{Key{code, x.Type, x.ID}}, true}
+	case to.Version != "":
+		return term{Point{Key{code, "", to.Type + "/" + to.ID + historyPart + to.Version}}, true}
+	case to.Type != "":
+		return term{Point{Key{code, to.Type, to.ID}}, true}
 	}
-	return c.anyType(b, x.ID)
+	return c.anyType(b, x.Param.Targets, to.ID)
 }
 
 // anyType is a local id whose type is any that the parameter may refer to.
 // https://hl7.org/fhir/R4/search.html#reference
-func (c *compiler) anyType(b base, id string) term {
-	types := b.param.Targets
+func (c *compiler) anyType(b base, types []string, id string) term {
 	switch {
 	case b.resolve != "":
 		types = []string{b.resolve}

@@ -63,7 +63,7 @@ func (b *builder) timeKey(p *Param, s timeSpan) {
 	} else {
 		b.buf = append(b.buf, value.InstantKeyMax...)
 	}
-	b.key(p.main, "", span{}, span{at, uint32(len(b.buf))})
+	b.key(p.main, span{}, span{at, uint32(len(b.buf))})
 }
 
 // point reads one date or time.

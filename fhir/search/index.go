@@ -2,10 +2,10 @@ package search
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"meridian/fhir/element"
 	"meridian/fhir/fhirpath"
@@ -31,9 +31,14 @@ func (r *Registry) Index(root element.Node, into *Facts) error {
 	if err == nil {
 		b.finish(into)
 	}
-	r.scratch.Put(b)
+	if b.root = (element.Node{}); cap(b.buf) <= maxPooledBuffer {
+		r.scratch.Put(b)
+	}
 	return err
 }
+
+// maxPooledBuffer is the largest text buffer that is kept for the next resource, in bytes.
+const maxPooledBuffer = 1 << 20
 
 // builder collects the keys of one resource: their texts in buf, their places
 // in keys. It becomes strings once, at the end.
@@ -53,11 +58,10 @@ type span struct{ at, end uint32 }
 
 // protoKey is a Key before its texts are strings.
 type protoKey struct {
-	name   uint16
-	fixed  string // the scope where it is a constant
-	scope  span   // else
+	name   uint16 // place in typeTable.names
+	hollow bool   // only says that there is a value: not sorted by
+	scope  span
 	value  span
-	sorted bool // false for a key that only says that there is a value
 }
 
 func (b *builder) reset(r *Registry, t *typeTable, root element.Node) {
@@ -93,14 +97,21 @@ func (b *builder) put(s []byte) (span, bool) {
 	return span{at, uint32(len(b.buf))}, was
 }
 
-func (b *builder) key(name uint16, fixed string, scope, value span) {
-	b.keys = append(b.keys, protoKey{name, fixed, scope, value, true})
+func (b *builder) key(name uint16, scope, value span) {
+	b.keys = append(b.keys, protoKey{name: name, scope: scope, value: value})
+}
+
+// fixed puts a scope that is a constant.
+func (b *builder) fixed(scope string) span {
+	at := uint32(len(b.buf))
+	b.buf = append(b.buf, scope...)
+	return span{at, uint32(len(b.buf))}
 }
 
 // present says that p has a value that gave no other key. typ is the resource
 // type that a reference of unknown place is known to name, or NoSystem.
 func (b *builder) present(p *Param, typ string) {
-	b.keys = append(b.keys, protoKey{name: p.main, fixed: typ})
+	b.keys = append(b.keys, protoKey{name: p.main, hollow: true, scope: b.fixed(typ)})
 }
 
 // bytes gives a primitive's text without copying where nothing is escaped.
@@ -166,53 +177,66 @@ func (b *builder) slow(root element.Node) error {
 // finish sorts the keys, drops duplicates and fills into.
 func (b *builder) finish(into *Facts) {
 	s := string(b.buf)
-	scope := func(k *protoKey) string {
-		if k.fixed != "" {
-			return k.fixed
-		}
-		return s[k.scope.at:k.scope.end]
-	}
-	slices.SortFunc(b.keys, func(x, y protoKey) int {
-		if x.name != y.name {
-			return int(x.name) - int(y.name)
-		}
-		if c := cmp.Compare(scope(&x), scope(&y)); c != 0 {
-			return c
-		}
-		return cmp.Compare(s[x.value.at:x.value.end], s[y.value.at:y.value.end])
-	})
+	sortKeys(b.keys, s)
+	into.Keys = slices.Grow(into.Keys, len(b.keys))
 	for i := range b.keys {
 		k := &b.keys[i]
-		key := Key{b.t.names[k.name], scope(k), s[k.value.at:k.value.end]}
-		if n := len(into.Keys); n > 0 && into.Keys[n-1] == key {
+		if i > 0 && compareProto(&b.keys[i-1], k, s) == 0 {
 			continue
 		}
-		into.Keys = append(into.Keys, key)
-		if k.sorted && b.t.forms[k.name].forward {
-			addForward(into, key.Param, b.t.forms[k.name].param.Kind, k, s)
+		f := &b.t.forms[k.name]
+		into.Keys = append(into.Keys, Key{b.t.names[k.name], s[k.scope.at:k.scope.end], s[k.value.at:k.value.end]})
+		if f.forward && !k.hollow {
+			addForward(into, f.param, k, s)
 		}
 	}
 }
 
+// fewKeys is how many keys an insertion sort takes; a resource rarely has more.
+const fewKeys = 32
+
+func sortKeys(keys []protoKey, s string) {
+	if len(keys) > fewKeys {
+		slices.SortFunc(keys, func(x, y protoKey) int { return compareProto(&x, &y, s) })
+		return
+	}
+	for i := 1; i < len(keys); i++ {
+		k := keys[i]
+		j := i
+		for ; j > 0 && compareProto(&keys[j-1], &k, s) > 0; j-- {
+			keys[j] = keys[j-1]
+		}
+		keys[j] = k
+	}
+}
+
+func compareProto(x, y *protoKey, s string) int {
+	if x.name != y.name {
+		return int(x.name) - int(y.name)
+	}
+	if c := strings.Compare(s[x.scope.at:x.scope.end], s[y.scope.at:y.scope.end]); c != 0 {
+		return c
+	}
+	return strings.Compare(s[x.value.at:x.value.end], s[y.value.at:y.value.end])
+}
+
 // addForward takes a key, coming in order, into the forward value of its parameter.
-func addForward(into *Facts, param string, kind Kind, k *protoKey, s string) {
+func addForward(into *Facts, p *Param, k *protoKey, s string) {
 	text := s[k.value.at:k.value.end]
 	switch {
-	case kind == KindReference:
-		// type and id stand side by side in the text: Patient/123
-		text = s[min(k.scope.at, k.value.at):k.value.end]
-		if k.scope == (span{}) {
-			text = s[k.value.at:k.value.end]
+	case p.Kind == KindReference:
+		if k.scope != (span{}) {
+			text = s[k.scope.at:k.value.end] // type and id stand side by side: Patient/123
 		}
-	case k.fixed != "" || k.scope.end > k.scope.at:
+	case k.scope.end > k.scope.at:
 		return
-	case kind == KindDate || kind == KindNumber || kind == KindQuantity:
+	case p.Kind == KindDate || p.Kind == KindNumber || p.Kind == KindQuantity:
 		text, _ = SplitRange(text)
 	}
-	if n := len(into.Forward); n > 0 && into.Forward[n-1].Param == param {
+	if n := len(into.Forward); n > 0 && into.Forward[n-1].Param == p.Code {
 		f := &into.Forward[n-1]
 		f.Low, f.High = min(f.Low, text), max(f.High, text)
 		return
 	}
-	into.Forward = append(into.Forward, Forward{param, text, text})
+	into.Forward = append(into.Forward, Forward{p.Code, text, text})
 }

@@ -34,11 +34,11 @@ func (b *builder) number(p *Param, n element.Node) {
 	switch n.TypeID() {
 	case schema.TypeInteger, schema.TypePositiveInt, schema.TypeUnsignedInt, schema.TypeDecimal:
 		if d, ok := decimalOf(n); ok {
-			b.key(p.main, "", span{}, b.bounds(point(d)))
+			b.key(p.main, span{}, b.bounds(point(d)))
 		}
 	case schema.TypeRange:
 		if r, _ := b.rangeOf(n); r.some() {
-			b.key(p.main, "", span{}, b.bounds(r))
+			b.key(p.main, span{}, b.bounds(r))
 			return
 		}
 		b.present(p, NoSystem)
@@ -73,7 +73,7 @@ func (b *builder) quantity(p *Param, n element.Node) {
 		return
 	}
 	v := b.bounds(r)
-	b.key(p.main, "", span{}, v)
+	b.key(p.main, span{}, v)
 	b.units(p, u, v)
 }
 
@@ -92,14 +92,14 @@ func (b *builder) units(p *Param, u unit, v span) {
 		b.buf = append(append(b.buf, '|'), code...)
 		end := uint32(len(b.buf))
 		if bar > at {
-			b.key(p.main, "", span{at, end}, v)
+			b.key(p.main, span{at, end}, v)
 		}
-		b.key(p.main, "", span{bar, end}, v)
+		b.key(p.main, span{bar, end}, v)
 	}
 	if text, _ := cut(u.unit.Bytes()); len(text) > 0 && string(text) != string(code) {
 		at := uint32(len(b.buf))
 		b.buf = append(append(b.buf, '|'), text...)
-		b.key(p.main, "", span{at, uint32(len(b.buf))}, v)
+		b.key(p.main, span{at, uint32(len(b.buf))}, v)
 	}
 }
 

@@ -67,6 +67,7 @@ type parser struct {
 	q        *Query
 	lenient  bool
 	values   int
+	kept     []string // items of a list that were understood
 	errors   []issue.Issue
 	warnings []issue.Issue
 }
@@ -84,9 +85,10 @@ func (p *parser) refuse(code issue.Code, id, format string, args ...any) {
 	p.warnings = append(p.warnings, issue.Issue{Severity: issue.Warning, Code: code, ID: id, Text: fmt.Sprintf(format, args...) + "; it was left out", Offset: issue.NoOffset})
 }
 
-// pair reads one parameter and keeps it as used where nothing was wrong with it.
+// pair reads one parameter and keeps as used what was understood of it.
 func (p *parser) pair(v Pair) {
 	errors, warnings := len(p.errors), len(p.warnings)
+	p.kept = p.kept[:0]
 	name, modifier, _ := strings.Cut(v.Name, ":")
 	switch {
 	case len(v.Value) > MaxQueryValue:
@@ -97,8 +99,12 @@ func (p *parser) pair(v Pair) {
 	default:
 		p.criterion(name, modifier, v)
 	}
-	if len(p.errors) == errors && len(p.warnings) == warnings {
+	switch {
+	case len(p.errors) > errors:
+	case len(p.warnings) == warnings:
 		p.q.used = append(p.q.used, v)
+	case len(p.kept) > 0:
+		p.q.used = append(p.q.used, Pair{v.Name, strings.Join(p.kept, ",")})
 	}
 }
 

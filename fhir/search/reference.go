@@ -44,13 +44,14 @@ func (r *Registry) parsePlace(text []byte) place {
 		p.at = n
 	}
 	p.endID = len(text)
-	if i := bytes.LastIndex(text, []byte(historyPart)); i > 0 {
-		p.endID, p.version = i, text[i+len(historyPart):]
+	p.slash = bytes.LastIndexByte(text, '/')
+	if head := p.slash + 1 - len(historyPart); head > 0 && string(text[head:p.slash+1]) == historyPart {
+		p.endID, p.version = head, text[p.slash+1:]
+		p.slash = bytes.LastIndexByte(text[:head], '/')
 		if !validID(p.version) {
 			return place{}
 		}
 	}
-	p.slash = bytes.LastIndexByte(text[:p.endID], '/')
 	if p.slash < p.at || !validID(text[p.slash+1:p.endID]) {
 		return place{}
 	}
@@ -126,7 +127,7 @@ func (b *builder) reference(p *Param, n element.Node) {
 		at := uint32(len(b.buf))
 		b.buf = append(append(append(b.buf, n.Type().Name...), '/'), b.bytes(id)...)
 		slash := at + uint32(len(n.Type().Name))
-		b.key(p.main, "", span{at, slash}, span{slash + 1, uint32(len(b.buf))})
+		b.key(p.main, span{at, slash}, span{slash + 1, uint32(len(b.buf))})
 	}
 }
 
@@ -201,9 +202,9 @@ func (b *builder) referenceText(p *Param, text []byte, typ element.Node) {
 		start := uint32(len(b.buf))
 		b.buf = append(b.buf, text[at.at:]...)
 		slash, end := start+uint32(at.slash-at.at), start+uint32(at.endID-at.at)
-		b.key(p.main, "", span{start, slash}, span{slash + 1, end})
+		b.key(p.main, span{start, slash}, span{slash + 1, end})
 		if at.version != nil {
-			b.key(p.main, "", span{}, span{start, uint32(len(b.buf))})
+			b.key(p.main, span{}, span{start, uint32(len(b.buf))})
 		}
 		return
 	case len(text) > 0 && text[0] == '#':
@@ -211,14 +212,14 @@ func (b *builder) referenceText(p *Param, text []byte, typ element.Node) {
 		return
 	}
 	value, _ := b.put(text)
-	b.key(p.main, "", span{}, value)
+	b.key(p.main, span{}, value)
 	if i := versionAt(text); i > 0 {
 		value, _ := b.put(text[:i])
-		b.key(p.main, "", span{}, value)
+		b.key(p.main, span{}, value)
 	}
-	if i := bytes.LastIndex(text, []byte(historyPart)); i > 0 && at.typ != nil {
-		value, _ := b.put(text[:i])
-		b.key(p.main, "", span{}, value)
+	if at.version != nil {
+		value, _ := b.put(text[:at.endID])
+		b.key(p.main, span{}, value)
 	}
 	if name := b.placeType(text, typ); name != NoSystem {
 		b.present(p, name)

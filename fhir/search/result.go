@@ -110,11 +110,13 @@ func (p *parser) sort(s string) {
 		p.refuse(issue.NotSupported, idNotSortable, "_sort: results cannot be sorted by %s", strconv.Quote(code))
 	default:
 		p.q.Sort = append(p.q.Sort, SortKey{param, desc})
+		p.kept = append(p.kept, s)
 	}
 }
 
 func (p *parser) element(name string) {
 	if elementIndex(p.t.typ, name) >= 0 {
+		p.kept = append(p.kept, name)
 		if !slices.Contains(p.q.Elements, name) {
 			p.q.Elements = append(p.q.Elements, name)
 		}

@@ -116,9 +116,9 @@ func (b *builder) foldedText(p *Param, text []byte, as role) {
 		return
 	}
 	value, was := b.put(b.fold)
-	b.key(p.main, "", span{}, value)
+	b.key(p.main, span{}, value)
 	if was {
-		b.key(p.cut, "", span{}, span{})
+		b.key(p.cut, span{}, span{})
 	}
 	if as != notAName && hasHan(b.fold) {
 		b.pinyin(p, b.fold, as)
@@ -130,9 +130,9 @@ func (b *builder) foldedText(p *Param, text []byte, as role) {
 func (b *builder) pinyin(p *Param, folded []byte, as role) {
 	for _, r := range readings(folded, as == fullName) {
 		full, _ := b.put([]byte(r.full))
-		b.key(p.py, "", span{}, full)
+		b.key(p.py, span{}, full)
 		initials, _ := b.put([]byte(r.initials))
-		b.key(p.py, "", span{}, initials)
+		b.key(p.py, span{}, initials)
 	}
 	if utf8.RuneCount(folded) > maxHan {
 		return
@@ -140,7 +140,7 @@ func (b *builder) pinyin(p *Param, folded []byte, as role) {
 	for i, r := range string(folded) {
 		if i > 0 && isHan(r) {
 			inner, _ := b.put(bytes.ReplaceAll(folded[i:], []byte(" "), nil))
-			b.key(p.py, "", span{}, inner)
+			b.key(p.py, span{}, inner)
 		}
 	}
 }

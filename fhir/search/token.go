@@ -88,19 +88,19 @@ func (b *builder) tokenOf(name uint16, n element.Node, system, code int) {
 	var value span
 	if val.HasValue() {
 		value, _ = b.put(b.bytes(val))
-		b.key(name, "", span{}, value)
+		b.key(name, span{}, value)
 	}
 	if !sys.HasValue() {
-		b.key(name, NoSystem, span{}, value)
+		b.key(name, b.fixed(NoSystem), value)
 		return
 	}
 	text := b.bytes(sys)
 	if string(text) == NoSystem {
-		b.key(name, barSystem, span{}, value)
+		b.key(name, b.fixed(barSystem), value)
 		return
 	}
 	scope, _ := b.put(text)
-	b.key(name, "", scope, value)
+	b.key(name, scope, value)
 }
 
 // barSystem is the Scope of a token whose system is "|", which as such means none.
@@ -118,8 +118,8 @@ func (b *builder) primitiveToken(p *Param, n element.Node) {
 		return
 	}
 	value, _ := b.put(b.bytes(n))
-	b.key(p.main, "", span{}, value)
-	b.key(p.main, impliedSystem(n), span{}, value)
+	b.key(p.main, span{}, value)
+	b.key(p.main, b.fixed(impliedSystem(n)), value)
 }
 
 // impliedSystem is the system of a code element's required binding, NoSystem
@@ -135,8 +135,8 @@ func impliedSystem(n element.Node) string {
 
 func (b *builder) boolean(p *Param, text []byte) {
 	value, _ := b.put(text)
-	b.key(p.main, "", span{}, value)
-	b.key(p.main, BooleanSystem, span{}, value)
+	b.key(p.main, span{}, value)
+	b.key(p.main, b.fixed(BooleanSystem), value)
 }
 
 // uri adds the text; of a canonical with a version also the part before it.
@@ -147,11 +147,11 @@ func (b *builder) uri(p *Param, n element.Node) {
 	}
 	text := b.bytes(n)
 	value, _ := b.put(text)
-	b.key(p.main, "", span{}, value)
+	b.key(p.main, span{}, value)
 	if n.TypeID() == schema.TypeCanonical {
 		if i := versionAt(text); i > 0 {
 			value, _ := b.put(text[:i])
-			b.key(p.main, "", span{}, value)
+			b.key(p.main, span{}, value)
 		}
 	}
 }
