@@ -1,0 +1,140 @@
+package rest_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"meridian/server/interaction"
+	"meridian/server/store"
+	"meridian/server/store/storetest"
+)
+
+// discard is a ResponseWriter that costs nothing.
+type discard struct{ head http.Header }
+
+func (d *discard) Header() http.Header         { return d.head }
+func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d *discard) WriteHeader(int)             {}
+
+const benchObservation = `{"resourceType":"Observation","id":"o1","status":"final","category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"laboratory"}]}],"code":{"coding":[{"system":"http://loinc.org","code":"718-7","display":"Hemoglobin [Mass/volume] in Blood"}],"text":"血红蛋白"},"subject":{"reference":"Patient/p1"},"effectiveDateTime":"2026-01-01T08:00:00+08:00","valueQuantity":{"value":135.0,"unit":"g/L","system":"http://unitsofmeasure.org","code":"g/L"},"referenceRange":[{"low":{"value":130,"unit":"g/L"},"high":{"value":175,"unit":"g/L"}}]}`
+
+// The cost of a read above the store, without a network.
+func BenchmarkReadHandler(b *testing.B) {
+	s := newServer(b, mapBackend)
+	s.send("PUT", "/fhir/Observation/o1", benchObservation)
+	r, err := http.NewRequest("GET", "/fhir/Observation/o1", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.Header.Set("Accept", "application/fhir+json")
+	b.ReportAllocs()
+	for b.Loop() {
+		s.handler.ServeHTTP(&discard{http.Header{}}, r)
+	}
+}
+
+// The floor of BenchmarkReadHandler: an Echo handler that returns the same bytes.
+func BenchmarkReadFloor(b *testing.B) {
+	e := floor()
+	r, err := http.NewRequest("GET", "/fhir/Observation/o1", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		e.ServeHTTP(&discard{http.Header{}}, r)
+	}
+}
+
+func floor() http.Handler {
+	e := echo.New()
+	body := []byte(benchObservation)
+	e.GET("/fhir/:type/:id", func(c echo.Context) error { return c.Blob(http.StatusOK, "application/fhir+json; charset=utf-8", body) })
+	return e
+}
+
+// Requests over loopback, eight clients: ours and the floor.
+func BenchmarkReadOverHTTP(b *testing.B) {
+	s := newServer(b, mapBackend)
+	s.send("PUT", "/fhir/Observation/o1", benchObservation)
+	for _, h := range []struct {
+		name    string
+		handler http.Handler
+	}{{"floor", floor()}, {"read", s.handler}} {
+		b.Run(h.name, func(b *testing.B) { overHTTP(b, h.handler) })
+	}
+}
+
+func overHTTP(b *testing.B, h http.Handler) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	srv := &http.Server{Handler: h}
+	go func() { _ = srv.Serve(l) }()
+	defer srv.Close()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}}
+	url := "http://" + l.Addr().String() + "/fhir/Observation/o1"
+	b.ReportAllocs()
+	b.SetParallelism(4)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			resp, err := client.Get(url)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+	})
+}
+
+// taking is a store that takes every commit and keeps nothing: what is left is
+// the cost above the store.
+type taking struct{ store.Store }
+
+func (taking) Commit(context.Context, store.CommitParams) error { return nil }
+
+var takingBackend = backend{"taking", func(_ testing.TB, c storetest.Config) store.Store { return taking{storetest.NewMap(c)} }}
+
+// A create above the store.
+func BenchmarkCreateHandler(b *testing.B) {
+	s := newServer(b, takingBackend)
+	b.ReportAllocs()
+	for b.Loop() {
+		r, err := http.NewRequest("POST", "/fhir/Observation", strings.NewReader(benchObservation))
+		if err != nil {
+			b.Fatal(err)
+		}
+		s.handler.ServeHTTP(&discard{http.Header{}}, r)
+	}
+}
+
+// A transaction of one patient and 20 observations that refer to it, above the store.
+func BenchmarkTransaction(b *testing.B) {
+	s := newServer(b, takingBackend)
+	var body strings.Builder
+	body.WriteString(`{"resourceType":"Bundle","type":"transaction","entry":[{"fullUrl":"urn:uuid:p","resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient"}}`)
+	obs := strings.Replace(benchObservation, "Patient/p1", "urn:uuid:p", 1)
+	for i := range 20 {
+		fmt.Fprintf(&body, `,{"fullUrl":"urn:uuid:%d","resource":%s,"request":{"method":"POST","url":"Observation"}}`, i, obs)
+	}
+	body.WriteString(`]}`)
+	bundle := []byte(body.String())
+	b.SetBytes(int64(len(bundle)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.service.Bundle(context.Background(), interaction.BundleParams{Body: bundle}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
