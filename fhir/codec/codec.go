@@ -61,8 +61,8 @@ const (
 
 // Options of a parse. The zero value takes any resource with the default limits.
 type Options struct {
-	// Type is the resource type that the body must have, or a data type
-	// ("HumanName") of which the body is one value; empty takes any resource.
+	// Type is the resource type that the body must have or derive from, or a
+	// data type ("HumanName") of which the body is one value; empty takes any resource.
 	Type      string
 	MaxBytes  int // DefaultMaxBytes when 0
 	MaxDepth  int // DefaultMaxDepth when 0

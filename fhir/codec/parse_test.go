@@ -58,7 +58,7 @@ func TestRejectsMalformedJSON(t *testing.T) {
 		{"invalid UTF-8", "{\"resourceType\":\"Patient\",\"name\":[{\"text\":\"ab‸\xffcd\"}]}", idUTF8, "Patient.name[0].text", "UTF-8"},
 		{"UTF-8 of a surrogate", "{\"resourceType\":\"Patient\",\"name\":[{\"text\":\"‸\xed\xa0\x80\"}]}", idUTF8, "Patient.name[0].text", "UTF-8"},
 		{"invalid UTF-8 in a name", "{\"resourceType\":\"Patient\",\"‸\xc0\x80\":1}", idUTF8, "Patient", "UTF-8"},
-		{"a byte order mark", "‸\ufeff{\"resourceType\":\"Patient\"}", idJSONType, "", "object"},
+		{"a byte order mark", "‸\ufeff{\"resourceType\":\"Patient\"}", idSyntax, "", "byte order mark"},
 	} {
 		t.Run(c.rule, func(t *testing.T) { c.check(t, Options{}) })
 	}

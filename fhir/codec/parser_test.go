@@ -23,6 +23,7 @@ func TestOptionsType(t *testing.T) {
 	for _, c := range []struct{ typ, body, root string }{
 		{"", `{"resourceType":"Patient"}`, "Patient"},
 		{"Patient", `{"resourceType":"Patient"}`, "Patient"},
+		{"DomainResource", `{"resourceType":"Patient"}`, "Patient"},
 		{"HumanName", `{"family":"x"}`, "HumanName"},
 		{"Patient.contact", `{"gender":"male"}`, "Patient.contact"},
 		{"date", `"2024-02-29"`, "date"},

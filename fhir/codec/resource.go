@@ -1,17 +1,22 @@
 package codec
 
 import (
+	"bytes"
+
 	"meridian/fhir/element"
 	"meridian/fhir/issue"
 	"meridian/fhir/schema"
 )
 
+const byteOrderMark = "\xEF\xBB\xBF"
+
 // root reads the body's one value.
 func (p *Parser) root(i int) int {
-	if p.peek(i) != '{' && p.peek(i) != '"' {
-		if i >= len(p.src) {
-			return p.fail(i, idSyntax, "the body is empty")
-		}
+	if i >= len(p.src) {
+		return p.fail(i, idSyntax, "the body is empty")
+	}
+	if bytes.HasPrefix(p.src, []byte(byteOrderMark)) {
+		return p.fail(0, idSyntax, "the body starts with a byte order mark, which JSON does not allow")
 	}
 	o := object{last: -1, node: -1}
 	prop := schema.Property{Element: -1, Type: schema.TypeResource}
@@ -46,7 +51,7 @@ func (p *Parser) resource(o *object, prop *schema.Property, i, depth int) int {
 	if n < 0 {
 		return -1
 	}
-	if o.node < 0 && p.opt.Type != "" && p.opt.Type != t.Name {
+	if o.node < 0 && !p.isExpected(t) {
 		p.report(issue.Structure, idTypeMismatch, i, t.Name, "the body is a "+t.Name+", but "+p.opt.Type+" is expected")
 	}
 	in := object{t: t, node: n, last: -1, depth: depth, start: i, runElem: -1}
@@ -63,6 +68,15 @@ func (p *Parser) resource(o *object, prop *schema.Property, i, depth int) int {
 	}
 	p.close(&in, rest)
 	return rest
+}
+
+// isExpected says that t is the type of Options, or derives from it.
+func (p *Parser) isExpected(t *schema.Type) bool {
+	if p.opt.Type == "" || p.opt.Type == t.Name {
+		return true
+	}
+	base := schema.ByName(p.opt.Type)
+	return base != nil && t.IsA(base.ID)
 }
 
 // resourceType finds the type of the resource at i. rest is the offset behind
