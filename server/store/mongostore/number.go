@@ -203,9 +203,9 @@ func textNumber(n int64) string { return fmt.Sprintf("%016x", n) }
 
 // parseNumber undoes textNumber.
 func parseNumber(s string) (int64, error) {
-	n, err := strconv.ParseInt(s, 16, 64)
+	n, err := strconv.ParseUint(s, 16, 63)
 	if err != nil || len(s) != 16 {
 		return 0, fmt.Errorf("mongostore: %q is not a position", s)
 	}
-	return n, nil
+	return int64(n), nil
 }

@@ -177,6 +177,7 @@ func (q *queue) decide(ctx context.Context, batchID string) error {
 	v := batch{ID: batchID, At: q.s.now(), Dead: true}
 	_, err := coll.InsertOne(ctx, v)
 	if mongo.IsDuplicateKeyError(err) {
+		v = batch{}
 		err = coll.FindOne(ctx, bson.D{{Key: "_id", Value: batchID}}).Decode(&v)
 		if errors.Is(err, mongo.ErrNoDocuments) {
 			return nil // carried out meanwhile
