@@ -14,10 +14,6 @@ type BundleParams struct {
 	Body []byte
 	// Lenient is the handling of unknown search parameters in entries that search.
 	Lenient bool
-	// Ordered, for callers that repeat a failed bundle with the same ids: on a
-	// store without transactions the writes of a transaction are made one by
-	// one in the order of the entries instead of being refused.
-	Ordered bool
 }
 
 // BundleResult holds the outcome of each entry, in the order of the request.
@@ -58,7 +54,7 @@ func (s *Service) Bundle(ctx context.Context, p BundleParams) (*BundleResult, er
 		}
 		return s.batch(ctx, entries, &p), nil
 	case "transaction":
-		if !s.store.Transactions() && !p.Ordered {
+		if !s.store.Transactions() {
 			return nil, noTransactions()
 		}
 		entries, err := s.entries(root, true)

@@ -316,11 +316,7 @@ func (t *transaction) commit(ctx context.Context) error {
 	if len(t.writes) == 0 {
 		return nil
 	}
-	p := store.CommitParams{Writes: t.writes, Requires: t.requires}
-	if t.s.store.Transactions() {
-		return t.s.store.Commit(ctx, p)
-	}
-	return t.s.store.CommitOrdered(ctx, p)
+	return t.s.store.Commit(ctx, store.CommitParams{Writes: t.writes, Requires: t.requires})
 }
 
 // conditionalReference resolves `Patient?identifier=…` to the one resource

@@ -21,8 +21,6 @@ import (
 	"meridian/server/store/storetest"
 )
 
-var mapBackend = backend{"map", func(_ testing.TB, c storetest.Config) store.Store { return storetest.NewMap(c) }}
-
 func gzipped(t *testing.T, text string) string {
 	t.Helper()
 	var b bytes.Buffer

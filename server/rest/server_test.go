@@ -20,13 +20,6 @@ type backend struct {
 	open storetest.Open
 }
 
-// backends lists the stores; MongoDB when MERIDIAN_TEST_MONGODB names one.
-func backends(t *testing.T) []backend {
-	return []backend{
-		{"map", func(_ testing.TB, c storetest.Config) store.Store { return storetest.NewMap(c) }},
-	}
-}
-
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // server is a handler over an empty store with a clock and ids of its own.
