@@ -57,7 +57,7 @@ func TestRequiredElementWithoutValue(t *testing.T) {
 func TestParseDoesNotAllocate(t *testing.T) {
 	p := NewParser(Options{})
 	body := []byte(`{"resourceType":"Patient","id":"a","meta":{"profile":["http://x"]},"text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">x</div>"},` +
-		`"name":[{"family":"\u5f20","given":["a",null],"_given":[null,{"id":"x"}]}],"birthDate":"1990-01-02","deceasedBoolean":false}`)
+		`"name":[{"family":"\u5f20","given":["a",null],"_given":[null,{"id":"x"}]}],"birthDate":"1990-01-02","deceasedBoolean":false,"_birthDate":{"id":"y"}}`)
 	if n := testing.AllocsPerRun(100, func() {
 		if _, err := p.Parse(body); err != nil {
 			t.Fatal(err)

@@ -86,20 +86,19 @@ func (t *Tree) MoveLast(parent, first, last, tail int) {
 }
 
 // Renumber brings the arena into depth-first order after nodes were added out
-// of it. Every index changes; its cost is one copy of the arena.
+// of it. Every index changes; its cost is two copies of the arena.
 func (t *Tree) Renumber() {
 	if len(t.nodes) == 0 {
 		return
 	}
 	old := t.nodes
 	t.nodes = t.spare[:0]
-	if cap(t.nodes) < len(old) {
-		t.nodes = make([]node, 0, cap(old))
-	}
 	t.place(old, 0, 0)
-	t.spare = old
+	// The arena stays the one that has grown with the bodies read so far.
+	t.nodes, t.spare = append(old[:0], t.nodes...), t.nodes
 }
 
+// place appends node i of old and all below it.
 func (t *Tree) place(old []node, i, parent uint32) uint32 {
 	at := uint32(len(t.nodes))
 	n := old[i]

@@ -52,7 +52,7 @@ const (
 type Tree struct {
 	Src   []byte
 	nodes []node
-	spare []node // the arena before the last Renumber
+	spare []node // room for Renumber
 }
 
 // Len gives the number of nodes.
