@@ -12,10 +12,12 @@ import (
 )
 
 // resolve replaces the chains of a tree by what they find: a chain forward by
-// the points of its references, a chain reverse by ids. Each step is a search
+// the points of its references, a chain reverse by ids; nil becomes All. Each step is a search
 // of its own and finds at most MaxChain resources, else store.ErrTooCostly.
 func (s *Store) resolve(ctx context.Context, typ string, e search.Expr) (search.Expr, error) {
 	switch e := e.(type) {
+	case nil:
+		return search.All{}, nil
 	case search.And:
 		of, err := s.resolveAll(ctx, typ, e.Of)
 		return search.And{Of: of}, err

@@ -164,7 +164,7 @@ func (s *Store) History(ctx context.Context, p store.HistoryParams) (store.Histo
 		return store.HistoryPage{}, err
 	}
 	defer s.flight.Done()
-	filter := bson.D{}
+	var filter bson.D
 	field, page := "p", store.HistoryPage{Total: -1}
 	switch {
 	case p.ID != "":

@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"meridian/fhir/search"
 	"meridian/server/store"
 )
 
@@ -123,42 +121,4 @@ func (s *Store) dropParts(ctx context.Context, h *head) error {
 		return fmt.Errorf("mongostore: drop overflow of %s: %w", h.ID, err)
 	}
 	return nil
-}
-
-// holds decides a tree without chains on the facts of one resource.
-func holds(e search.Expr, id string, facts *search.Facts) bool {
-	any := func(is func(k *search.Key) bool) bool {
-		for i := range facts.Keys {
-			if is(&facts.Keys[i]) {
-				return true
-			}
-		}
-		return false
-	}
-	is := func(e search.Expr) bool { return holds(e, id, facts) }
-	switch e := e.(type) {
-	case nil, search.All:
-		return true
-	case search.Point:
-		return any(func(k *search.Key) bool { return *k == e.Key })
-	case search.Prefix:
-		return any(func(k *search.Key) bool {
-			return k.Param == e.Key.Param && k.Scope == e.Key.Scope && strings.HasPrefix(k.Value, e.Key.Value)
-		})
-	case search.Contains:
-		return any(func(k *search.Key) bool { return k.Param == e.Param && strings.Contains(k.Value, e.Text) })
-	case search.Box:
-		return any(func(k *search.Key) bool { return k.Param == e.Param && k.Scope == e.Scope && e.InBox(k.Value) })
-	case search.Present:
-		return any(func(k *search.Key) bool { return k.Param == e.Param })
-	case search.IDs:
-		return slices.Contains(e.IDs, id)
-	case search.And:
-		return !slices.ContainsFunc(e.Of, func(x search.Expr) bool { return !is(x) })
-	case search.Or:
-		return slices.ContainsFunc(e.Of, is)
-	case search.Not:
-		return !is(e.Of)
-	}
-	return false
 }

@@ -223,7 +223,7 @@ func (s *Store) keep(q *query, h *head) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("mongostore: index %s: %w", h.ID, err)
 		}
-		if !holds(q.where, keyOf(h.ID).ID, facts) {
+		if !search.MatchFacts(q.where, keyOf(h.ID).ID, facts) {
 			return false, nil
 		}
 	}
