@@ -13,7 +13,7 @@ func fnUnion(ev *evaluator, n *Call, in []Item, sc *scope) error {
 	if err != nil {
 		return err
 	}
-	set := setOf(in)
+	set := ev.setOf(in)
 	for _, i := range other {
 		set.add(i)
 	}

@@ -41,10 +41,12 @@ func fnIif(ev *evaluator, n *Call, in []Item, sc *scope) error {
 	if _, _, err := ev.one(n, in); err != nil {
 		return err
 	}
-	inner := *sc
+	inner := ev.enter(sc)
+	defer ev.leave()
+	*inner = *sc
 	inner.this = in
 	mark := len(ev.stack)
-	if err := ev.eval(n.Args[0], &inner); err != nil {
+	if err := ev.eval(n.Args[0], inner); err != nil {
 		return err
 	}
 	criterion := ev.results(mark)
@@ -55,9 +57,9 @@ func fnIif(ev *evaluator, n *Call, in []Item, sc *scope) error {
 	t, _ := truth(criterion)
 	switch {
 	case t == yes:
-		return ev.eval(n.Args[1], &inner)
+		return ev.eval(n.Args[1], inner)
 	case len(n.Args) == 3:
-		return ev.eval(n.Args[2], &inner)
+		return ev.eval(n.Args[2], inner)
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ type Env struct {
 
 // Limits of one evaluation. Zero stands for the default.
 type Limits struct {
-	Steps int // nodes of the expression that are evaluated; default DefaultSteps
+	Steps int // evaluations of a node, comparisons, kilobytes of text read; default DefaultSteps
 	Items int // items held at a time, results included; default DefaultItems
 	Bytes int // of strings that are built, in sum; default DefaultBytes
 }

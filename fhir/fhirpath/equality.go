@@ -12,7 +12,7 @@ import (
 // equalAll is '=' between collections: unknown where either is empty, or where
 // the precision of dates leaves it open.
 // https://hl7.org/fhirpath/N1/#equals
-func equalAll(x, y []Item) ternary {
+func (ev *evaluator) equalAll(x, y []Item) ternary {
 	if len(x) == 0 || len(y) == 0 {
 		return unknown
 	}
@@ -21,21 +21,21 @@ func equalAll(x, y []Item) ternary {
 	}
 	all := yes
 	for k := range x {
-		all = and(all, equal(x[k], y[k]))
+		all = and(all, ev.equal(x[k], y[k]))
 	}
 	return all
 }
 
 // equal is '=' between two items.
-func equal(x, y Item) ternary {
+func (ev *evaluator) equal(x, y Item) ternary {
 	if x.kind == Element && y.kind == Element {
 		if x.node == y.node {
 			return yes
 		}
 		if kx, ky := systemKind(x.node.TypeID()), systemKind(y.node.TypeID()); kx == String && ky == String {
-			return equalText(x.node, y.node)
+			return ev.equalText(x.node, y.node)
 		} else if kx == 0 || ky == 0 {
-			return equalNodes(x.node, y.node)
+			return ev.equalNodes(x.node, y.node)
 		}
 	}
 	if t, ok := equalNodeText(x, y); ok {
@@ -47,15 +47,15 @@ func equal(x, y Item) ternary {
 	case okA && okB:
 		return equalSystem(a, b)
 	case x.kind == Element && y.kind == Element:
-		return equalNodes(x.node, y.node)
+		return ev.equalNodes(x.node, y.node)
 	}
 	return ternaryOf(x.kind == y.kind && x.kind != Element && x.num == y.num && x.str == y.str)
 }
 
 // equalText compares two strings without copying them.
-func equalText(x, y element.Node) ternary {
+func (ev *evaluator) equalText(x, y element.Node) ternary {
 	if !x.HasValue() || !y.HasValue() {
-		return equalNodes(x, y)
+		return ev.equalNodes(x, y)
 	}
 	return ternaryOf(bytes.Equal(x.Bytes(), y.Bytes()))
 }
@@ -120,7 +120,10 @@ func (k knowledge) then(b bool) ternary {
 // equalNodes compares two elements: a primitive by its value, all else by type
 // of child, order and content. Ids and extensions count where they are children
 // of a complex element.
-func equalNodes(x, y element.Node) ternary {
+func (ev *evaluator) equalNodes(x, y element.Node) ternary {
+	if !ev.charge(1) {
+		return no
+	}
 	if systemKind(x.TypeID()) != 0 || systemKind(y.TypeID()) != 0 {
 		a, okA := NodeItem(x).System()
 		b, okB := NodeItem(y).System()
@@ -137,7 +140,7 @@ func equalNodes(x, y element.Node) ternary {
 		if c.Name() != d.Name() {
 			return no
 		}
-		if all = and(all, equalNodes(c, d)); all == no {
+		if all = and(all, ev.equalNodes(c, d)); all == no {
 			return no
 		}
 	}
@@ -149,7 +152,7 @@ func equalNodes(x, y element.Node) ternary {
 
 // equivalentAll is '~' between collections: in any order, {} ~ {}.
 // https://hl7.org/fhirpath/N1/#equivalent
-func equivalentAll(x, y []Item) bool {
+func (ev *evaluator) equivalentAll(x, y []Item) bool {
 	if len(x) != len(y) {
 		return false
 	}
@@ -157,7 +160,7 @@ func equivalentAll(x, y []Item) bool {
 	for _, a := range x {
 		found := false
 		for k, b := range y {
-			if !used[k] && equivalent(a, b) {
+			if !used[k] && ev.equivalent(a, b) {
 				used[k], found = true, true
 				break
 			}
@@ -169,16 +172,19 @@ func equivalentAll(x, y []Item) bool {
 	return true
 }
 
-func equivalent(x, y Item) bool {
+func (ev *evaluator) equivalent(x, y Item) bool {
+	if !ev.charge(1) {
+		return false
+	}
 	a, okA := x.System()
 	b, okB := y.System()
 	switch {
 	case okA && okB:
 		return equivalentSystem(a, b)
 	case x.kind == Element && y.kind == Element:
-		return equivalentNodes(x.node, y.node)
+		return ev.equivalentNodes(x.node, y.node)
 	}
-	return equal(x, y) == yes
+	return ev.equal(x, y) == yes
 }
 
 func equivalentSystem(x, y Item) bool {
@@ -224,7 +230,7 @@ func normalText(s string) string {
 }
 
 // equivalentNodes compares children in any order. The ids of elements do not count.
-func equivalentNodes(x, y element.Node) bool {
+func (ev *evaluator) equivalentNodes(x, y element.Node) bool {
 	a, b := childItems(x), childItems(y)
 	if len(a) != len(b) {
 		return false
@@ -233,7 +239,7 @@ func equivalentNodes(x, y element.Node) bool {
 	for _, c := range a {
 		found := false
 		for k, d := range b {
-			if !used[k] && c.node.Name() == d.node.Name() && equivalent(c, d) {
+			if !used[k] && c.node.Name() == d.node.Name() && ev.equivalent(c, d) {
 				used[k], found = true, true
 				break
 			}

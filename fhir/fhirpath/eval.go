@@ -22,6 +22,8 @@ type evaluator struct {
 	limits Limits
 	focus  []Item
 	stack  []Item
+	scopes []*scope // reused, the first depth of them in use
+	depth  int
 	high   int // the most items that were on stack
 	steps  int
 	bytes  int
@@ -38,7 +40,7 @@ func (ev *evaluator) reset(e *Expr, env *Env, focus []Item) {
 	}
 	ev.expr, ev.env, ev.limits = e, env, env.Limits.withDefaults()
 	ev.focus = append(ev.focus[:0], focus...)
-	ev.steps, ev.bytes = 0, 0
+	ev.steps, ev.bytes, ev.depth = 0, 0, 0
 }
 
 // clear lets go of everything that belongs to the caller.
@@ -49,8 +51,24 @@ func (ev *evaluator) clear() {
 	ev.cut(0)
 	clear(ev.stack[:min(ev.high, cap(ev.stack))])
 	clear(ev.focus)
+	for _, s := range ev.scopes {
+		*s = scope{}
+	}
 	ev.focus, ev.env, ev.high = ev.focus[:0], nil, 0
 }
+
+// enter gives the scope of a criterion within sc; leave gives it back.
+func (ev *evaluator) enter(sc *scope) *scope {
+	if ev.depth == len(ev.scopes) {
+		ev.scopes = append(ev.scopes, new(scope))
+	}
+	s := ev.scopes[ev.depth]
+	ev.depth++
+	*s = scope{inner: true, total: sc.total}
+	return s
+}
+
+func (ev *evaluator) leave() { ev.depth-- }
 
 func (ev *evaluator) fail(kind ErrorKind, n Node, format string, args ...any) error {
 	return &Error{Kind: kind, Source: ev.expr.source, Offset: n.Offset(), Text: fmt.Sprintf(format, args...)}
@@ -98,8 +116,9 @@ func (ev *evaluator) drop(mark, end int) {
 
 // eval pushes the results of n.
 func (ev *evaluator) eval(n Node, sc *scope) error {
-	if ev.steps++; ev.steps > ev.limits.Steps {
-		return ev.fail(Costly, n, "more than %d steps", ev.limits.Steps)
+	ev.steps++
+	if err := ev.paid(n); err != nil {
+		return err
 	}
 	if len(ev.stack) > ev.limits.Items {
 		return ev.fail(Costly, n, "more than %d items", ev.limits.Items)
@@ -124,6 +143,20 @@ func (ev *evaluator) eval(n Node, sc *scope) error {
 		return ev.binary(n, sc)
 	}
 	return ev.typeTest(n.(*TypeTest), sc)
+}
+
+// charge takes the price of work that is not an evaluation of a node: comparisons,
+// text. Where the limit is passed, it says so by false, and paid by an error.
+func (ev *evaluator) charge(steps int) bool {
+	ev.steps += steps
+	return ev.steps <= ev.limits.Steps
+}
+
+func (ev *evaluator) paid(n Node) error {
+	if ev.steps > ev.limits.Steps {
+		return ev.fail(Costly, n, "more than %d steps", ev.limits.Steps)
+	}
+	return nil
 }
 
 // singleton evaluates n, which may give at most one item, and takes the result off the stack.
@@ -285,7 +318,10 @@ func (ev *evaluator) systemMember(n *Member, i Item) error {
 
 func (ev *evaluator) call(n *Call, sc *scope) error {
 	if n.X == nil {
-		return n.fn.eval(ev, n, sc.this, sc)
+		if err := n.fn.eval(ev, n, sc.this, sc); err != nil {
+			return err
+		}
+		return ev.paid(n)
 	}
 	if ev.env.Strict && n.fn.ordered && unordered(n.X) {
 		return ev.fail(Semantic, n, "%s() of items without order", n.Name)
@@ -299,7 +335,7 @@ func (ev *evaluator) call(n *Call, sc *scope) error {
 		return err
 	}
 	ev.drop(mark, end)
-	return nil
+	return ev.paid(n)
 }
 
 func (ev *evaluator) indexer(n *Indexer, sc *scope) error {

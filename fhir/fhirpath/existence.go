@@ -81,7 +81,7 @@ func fnSubsetOf(ev *evaluator, n *Call, in []Item, sc *scope) error {
 	mark, other, err := ev.collection(n, 0, sc)
 	ev.cut(mark)
 	if err == nil {
-		ev.pushBool(subset(in, other))
+		ev.pushBool(ev.subset(in, other))
 	}
 	return err
 }
@@ -90,13 +90,13 @@ func fnSupersetOf(ev *evaluator, n *Call, in []Item, sc *scope) error {
 	mark, other, err := ev.collection(n, 0, sc)
 	ev.cut(mark)
 	if err == nil {
-		ev.pushBool(subset(other, in))
+		ev.pushBool(ev.subset(other, in))
 	}
 	return err
 }
 
-func subset(x, y []Item) bool {
-	set := setOf(y)
+func (ev *evaluator) subset(x, y []Item) bool {
+	set := ev.setOf(y)
 	for _, i := range x {
 		if !set.has(i) {
 			return false
@@ -105,8 +105,8 @@ func subset(x, y []Item) bool {
 	return true
 }
 
-func setOf(items []Item) *itemSet {
-	s := new(itemSet)
+func (ev *evaluator) setOf(items []Item) *itemSet {
+	s := &itemSet{ev: ev}
 	for _, i := range items {
 		s.add(i)
 	}
@@ -124,6 +124,6 @@ func fnDistinct(ev *evaluator, _ *Call, in []Item, _ *scope) error {
 }
 
 func fnIsDistinct(ev *evaluator, _ *Call, in []Item, _ *scope) error {
-	ev.pushBool(len(setOf(in).items) == len(in))
+	ev.pushBool(len(ev.setOf(in).items) == len(in))
 	return nil
 }

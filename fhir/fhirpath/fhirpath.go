@@ -126,7 +126,9 @@ func (e *Expr) EvalItems(env *Env, dst Collection, focus Collection) (Collection
 		ev = new(evaluator)
 	}
 	ev.reset(e, env, focus)
-	err := ev.eval(e.root, &scope{this: ev.focus})
+	top := ev.enter(&scope{})
+	top.this, top.inner = ev.focus, false
+	err := ev.eval(e.root, top)
 	if err == nil {
 		dst = append(dst, ev.stack...)
 	}

@@ -24,10 +24,11 @@ func fnSelect(ev *evaluator, n *Call, in []Item, sc *scope) error {
 
 // project pushes the results of argument k for every item of in.
 func (ev *evaluator) project(n *Call, k int, in []Item, sc *scope) error {
-	inner := scope{inner: true, total: sc.total}
+	inner := ev.enter(sc)
+	defer ev.leave()
 	for j := range in {
 		inner.this, inner.index = in[j:j+1], j
-		if err := ev.eval(n.Args[k], &inner); err != nil {
+		if err := ev.eval(n.Args[k], inner); err != nil {
 			return err
 		}
 	}
@@ -37,7 +38,7 @@ func (ev *evaluator) project(n *Call, k int, in []Item, sc *scope) error {
 // fnRepeat applies its argument to the input, then to what is new in the
 // results, until nothing new comes.
 func fnRepeat(ev *evaluator, n *Call, in []Item, sc *scope) error {
-	var seen itemSet
+	seen := itemSet{ev: ev}
 	for len(in) > 0 {
 		mark := len(ev.stack)
 		if err := ev.project(n, 0, in, sc); err != nil {

@@ -59,11 +59,12 @@ func simple(f func(i Item) (Item, bool)) func(*evaluator, *Call, []Item, *scope)
 // each evaluates argument k once for every item of in, as $this, and hands its
 // results to f before they are taken off the stack. f returns false to stop.
 func (ev *evaluator) each(n *Call, k int, in []Item, sc *scope, f func(i Item, results []Item) (bool, error)) error {
-	inner := scope{inner: true, total: sc.total}
+	inner := ev.enter(sc)
+	defer ev.leave()
 	for j := range in {
 		inner.this, inner.index = in[j:j+1], j
 		mark := len(ev.stack)
-		if err := ev.eval(n.Args[k], &inner); err != nil {
+		if err := ev.eval(n.Args[k], inner); err != nil {
 			return err
 		}
 		results := ev.results(mark)

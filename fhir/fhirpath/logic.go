@@ -151,24 +151,27 @@ func (ev *evaluator) collections(n *Binary, sc *scope) error {
 	if n.op == opUnion {
 		ev.distinct(ev.stack[mark:end:end])
 		ev.drop(mark, end)
-		return nil
+		return ev.paid(n)
 	}
 	t, err := ev.compareCollections(n, x, y)
 	ev.cut(mark)
+	if err != nil {
+		return err
+	}
 	ev.pushTruth(t)
-	return err
+	return ev.paid(n)
 }
 
 func (ev *evaluator) compareCollections(n *Binary, x, y []Item) (ternary, error) {
 	switch n.op {
 	case opEqual:
-		return equalAll(x, y), nil
+		return ev.equalAll(x, y), nil
 	case opNotEqual:
-		return equalAll(x, y).not(), nil
+		return ev.equalAll(x, y).not(), nil
 	case opEquiv:
-		return ternaryOf(equivalentAll(x, y)), nil
+		return ternaryOf(ev.equivalentAll(x, y)), nil
 	case opNotEquiv:
-		return ternaryOf(!equivalentAll(x, y)), nil
+		return ternaryOf(!ev.equivalentAll(x, y)), nil
 	case opContains:
 		x, y = y, x
 	}
@@ -178,13 +181,13 @@ func (ev *evaluator) compareCollections(n *Binary, x, y []Item) (ternary, error)
 	if len(x) == 0 {
 		return unknown, nil
 	}
-	return ternaryOf(includes(y, x[0])), nil
+	return ternaryOf(ev.includes(y, x[0])), nil
 }
 
 // includes says that items holds one equal to i.
-func includes(items []Item, i Item) bool {
+func (ev *evaluator) includes(items []Item, i Item) bool {
 	for _, k := range items {
-		if equal(k, i) == yes {
+		if ev.charge(1) && ev.equal(k, i) == yes {
 			return true
 		}
 	}

@@ -4,11 +4,13 @@ import (
 	"hash/maphash"
 
 	"meridian/fhir/element"
+	"meridian/fhir/value"
 )
 
 // itemSet keeps items that are not equal to each other, in the order in which
 // they came.
 type itemSet struct {
+	ev     *evaluator // pays for comparisons
 	items  []Item
 	byHash map[uint64][]int32 // indexes into items, once there are more than smallSet
 	seed   maphash.Seed
@@ -20,7 +22,7 @@ const smallSet = 8
 // add says whether i was new.
 func (s *itemSet) add(i Item) bool {
 	if s.byHash == nil && len(s.items) < smallSet {
-		if includes(s.items, i) {
+		if s.ev.includes(s.items, i) {
 			return false
 		}
 		s.items = append(s.items, i)
@@ -36,7 +38,7 @@ func (s *itemSet) add(i Item) bool {
 	}
 	h := s.hash(i)
 	for _, k := range s.byHash[h] {
-		if equal(s.items[k], i) == yes {
+		if s.ev.charge(1) && s.ev.equal(s.items[k], i) == yes {
 			return false
 		}
 	}
@@ -48,10 +50,10 @@ func (s *itemSet) add(i Item) bool {
 // has says whether an equal item was added.
 func (s *itemSet) has(i Item) bool {
 	if s.byHash == nil {
-		return includes(s.items, i)
+		return s.ev.includes(s.items, i)
 	}
 	for _, k := range s.byHash[s.hash(i)] {
-		if equal(s.items[k], i) == yes {
+		if s.ev.charge(1) && s.ev.equal(s.items[k], i) == yes {
 			return true
 		}
 	}
@@ -74,8 +76,8 @@ func (s *itemSet) hash(i Item) uint64 {
 	return h.Sum64()
 }
 
-// hashValue writes what equal values have in common: text, number; of a
-// quantity or a date, whose equality is not of their text, nothing.
+// hashValue writes what equal values have in common: text, number, moment; of
+// a quantity, which may be equal to one of another unit, nothing.
 func hashValue(h *maphash.Hash, v Item) {
 	switch d, ok := v.decimal(); {
 	case ok:
@@ -85,6 +87,13 @@ func hashValue(h *maphash.Hash, v Item) {
 		h.WriteString(v.str)
 	case v.kind == Boolean:
 		h.WriteByte(byte(v.num))
+	case v.kind == Date || v.kind == DateTime:
+		lo, _ := v.box.(value.DateTime).Interval(nil)
+		var buf [16]byte
+		h.Write(lo.AppendKey(buf[:0]))
+	case v.kind == Time:
+		t := v.box.(value.Time)
+		h.Write([]byte{byte(t.Hour()), byte(t.Minute()), byte(t.Second())})
 	}
 }
 
@@ -104,7 +113,16 @@ func hashShape(h *maphash.Hash, n element.Node) {
 
 // distinct pushes the items that are not equal to one before.
 func (ev *evaluator) distinct(in []Item) {
-	s := itemSet{items: make([]Item, 0, min(len(in), smallSet))}
+	if len(in) <= smallSet {
+		from := len(ev.stack)
+		for _, i := range in {
+			if !ev.includes(ev.stack[from:], i) {
+				ev.push(i)
+			}
+		}
+		return
+	}
+	s := itemSet{ev: ev, items: make([]Item, 0, min(len(in), smallSet))}
 	for _, i := range in {
 		if s.add(i) {
 			ev.push(i)

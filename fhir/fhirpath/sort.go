@@ -48,15 +48,16 @@ func fnSort(ev *evaluator, n *Call, in []Item, sc *scope) error {
 }
 
 func (ev *evaluator) sortKeys(args []Node, in []Item, sc *scope) ([][]sortKey, error) {
-	keys := make([][]sortKey, len(in))
+	keys, inner := make([][]sortKey, len(in)), ev.enter(sc)
+	defer ev.leave()
 	for j, i := range in {
 		if len(args) == 0 {
 			keys[j] = []sortKey{{i, true}}
 			continue
 		}
-		inner := scope{this: in[j : j+1], index: j, inner: true, total: sc.total}
+		inner.this, inner.index = in[j:j+1], j
 		for _, a := range args {
-			item, ok, err := ev.singleton(a, &inner)
+			item, ok, err := ev.singleton(a, inner)
 			if err != nil {
 				return nil, err
 			}

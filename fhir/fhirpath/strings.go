@@ -42,6 +42,7 @@ func (ev *evaluator) text(n *Call, in []Item) (string, bool, error) {
 	if !ok && !(i.kind == Element && systemKind(i.node.TypeID()) == String) {
 		return "", false, ev.fail(Execution, n, "%s() is of a String, not of %s", n.Name, i.TypeName())
 	}
+	ev.charge(len(s) >> 10) // a step for each kilobyte
 	return s, ok, nil
 }
 

@@ -58,7 +58,7 @@ func fnIntersect(ev *evaluator, n *Call, in []Item, sc *scope) error {
 	if err != nil {
 		return err
 	}
-	set, done := setOf(other), new(itemSet)
+	set, done := ev.setOf(other), &itemSet{ev: ev}
 	for _, i := range in {
 		if set.has(i) && done.add(i) {
 			ev.push(i)
@@ -74,7 +74,7 @@ func fnExclude(ev *evaluator, n *Call, in []Item, sc *scope) error {
 	if err != nil {
 		return err
 	}
-	set := setOf(other)
+	set := ev.setOf(other)
 	for _, i := range in {
 		if !set.has(i) {
 			ev.push(i)

@@ -31,7 +31,8 @@ var aggregateFunctions = []function{
 
 func fnAggregate(ev *evaluator, n *Call, in []Item, sc *scope) error {
 	mark := len(ev.stack)
-	inner := scope{inner: true}
+	inner := ev.enter(sc)
+	defer ev.leave()
 	if len(n.Args) == 2 {
 		if err := ev.eval(n.Args[1], sc); err != nil {
 			return err
@@ -41,7 +42,7 @@ func fnAggregate(ev *evaluator, n *Call, in []Item, sc *scope) error {
 	for j := range in {
 		ev.cut(mark)
 		inner.this, inner.index, inner.total = in[j:j+1], j, total
-		if err := ev.eval(n.Args[0], &inner); err != nil {
+		if err := ev.eval(n.Args[0], inner); err != nil {
 			return err
 		}
 		total = append(total[:0:0], ev.results(mark)...)
