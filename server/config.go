@@ -49,6 +49,7 @@ type serveCommand struct {
 	Source       string   `default:"default" env:"MERIDIAN_SOURCE" placeholder:"ID" help:"Name of the system that sends to the MLLP address; part of the ids of what it sends (${default})."`
 	Charset      string   `env:"MERIDIAN_CHARSET" placeholder:"NAME" help:"Charset of the source, where MSH-18 is wrong: UTF-8, GB18030, …"`
 
+	Pprof     string `placeholder:"HOST:PORT" env:"MERIDIAN_PPROF" help:"Address of Go's profiler, loopback only; none when not given."`
 	AccessLog string `name:"access-log" default:"stdout" env:"MERIDIAN_ACCESS_LOG" placeholder:"stdout|off" help:"Where requests are logged, without values (${default})."`
 	LogLevel  string `name:"log-level" default:"info" enum:"debug,info,warn,error" env:"MERIDIAN_LOG_LEVEL" help:"debug, info, warn or error (${default})."`
 }

@@ -26,7 +26,7 @@ fhir/element         < fhir/schema fhir/issue
 fhir/codec           < fhir/element fhir/schema fhir/issue fhir/value
 fhir/r4              < fhir/codec fhir/element fhir/schema fhir/issue fhir/value
 fhir/definitions     < fhir/r4 fhir/codec fhir/element fhir/schema fhir/issue
-fhir/fhirpath        < fhir/element fhir/schema fhir/issue fhir/value fhir/ucum
+fhir/fhirpath        < fhir/element fhir/schema fhir/issue fhir/value fhir/ucum github.com/cockroachdb/apd/v3
 fhir/search          < fhir/definitions fhir/fhirpath fhir/codec fhir/element fhir/schema fhir/issue fhir/value golang.org/x/text/… github.com/mozillazg/go-pinyin
 fhir/fhirtest        < fhir/codec fhir/r4 fhir/element fhir/schema fhir/issue fhir/value
 fhir/internal/gen
@@ -34,7 +34,7 @@ fhir/internal/gen
 mappings/hl7v2       < golang.org/x/text/…
 mappings/source      < mappings/hl7v2 fhir/value
 mappings/maps
-mappings/engine      < mappings/source mappings/hl7v2 mappings/maps fhir/* cel.dev/cel-go/… github.com/goccy/go-yaml/… github.com/goccy/go-yaml github.com/santhosh-tekuri/jsonschema/v5 github.com/google/uuid
+mappings/engine      < mappings/source mappings/hl7v2 mappings/maps fhir/* cel.dev/cel-go/… github.com/goccy/go-yaml/… github.com/goccy/go-yaml github.com/santhosh-tekuri/jsonschema/v5 github.com/google/uuid golang.org/x/text/…
 
 server/store              < fhir/search fhir/issue
 server/store/pebblestore  < server/store fhir/search fhir/issue github.com/cockroachdb/pebble/v2 github.com/cockroachdb/pebble/v2/… github.com/klauspost/compress/…
@@ -42,7 +42,7 @@ server/store/mongostore   < server/store fhir/search fhir/issue go.mongodb.org/m
 server/store/storetest    < server/store fhir/*
 server/interaction        < server/store fhir/* github.com/google/uuid
 server/job                < server/store server/interaction
-server/inbox              < server/job server/interaction server/store mappings/* fhir/*
+server/inbox              < server/job server/interaction server/store mappings/* fhir/* github.com/google/uuid
 server/rest               < server/interaction server/store fhir/* github.com/labstack/echo/v4 github.com/labstack/echo/v4/… github.com/klauspost/compress/… github.com/prometheus/…
 `
 

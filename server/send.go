@@ -69,11 +69,7 @@ func (c *sendCommand) print(ctx context.Context, messages [][]byte) error {
 		if err != nil {
 			return err
 		}
-		text, err := hl7v2.Decode(answer.Raw, hl7v2.DecodeOptions{})
-		if err != nil {
-			return fmt.Errorf("acknowledgment: %w", err)
-		}
-		fmt.Println(strings.ReplaceAll(strings.TrimRight(text.Text, "\r"), "\r", "\n"))
+		fmt.Println(strings.ReplaceAll(strings.TrimRight(answer.Message.Print(), "\r"), "\r", "\n"))
 		if !answer.Positive() {
 			refused++
 		}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -86,6 +87,9 @@ func (a *app) listen() error {
 			return fmt.Errorf("--mllp: %w", err)
 		}
 	}
+	if err := a.profile(); err != nil {
+		return err
+	}
 	a.http = &http.Server{Handler: a.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)}
 	go func() {
@@ -94,6 +98,25 @@ func (a *app) listen() error {
 		}
 	}()
 	a.log.Info("listening", "http", l.Addr().String(), "fhir", a.c.BaseURL)
+	return nil
+}
+
+// profile serves Go's profiler beside the program, where it was asked for.
+func (a *app) profile() error {
+	if a.c.Pprof == "" {
+		return nil
+	}
+	if err := rest.CheckListen(a.c.Pprof, false); err != nil {
+		return fmt.Errorf("--pprof: %w", err)
+	}
+	l, err := net.Listen("tcp", a.c.Pprof)
+	if err != nil {
+		return fmt.Errorf("--pprof: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	go func() { _ = http.Serve(l, mux) }() // ends with the process
 	return nil
 }
 

@@ -78,6 +78,9 @@ func (in *Inbox) answer(src *Source, h hl7v2.Header, outcome hl7v2.Outcome, now 
 		return r
 	}
 	a := hl7v2.Ack{Code: code, Time: now, ControlID: controlID()}
+	if src.Zone != nil {
+		a.Time = now.In(src.Zone)
+	}
 	if problem != nil {
 		a.Errors = []hl7v2.AckError{*problem}
 	}
