@@ -30,6 +30,8 @@ type exec struct {
 	db    *pebble.Snapshot
 	typ   *typeName
 
+	tuning *tuning
+
 	units   int // spent
 	ticked  int
 	keys    int // read
@@ -48,7 +50,7 @@ type exec struct {
 }
 
 func (s *Store) newExec(ctx context.Context, db *pebble.Snapshot, typ *typeName) *exec {
-	return &exec{store: s, ctx: ctx, db: db, typ: typ}
+	return &exec{store: s, ctx: ctx, db: db, typ: typ, tuning: &s.options.tuning}
 }
 
 func (e *exec) close() {

@@ -21,6 +21,8 @@ const (
 type encoder struct {
 	names    *names
 	declared func(typ, param string) bool
+	// maxForward is how many ranges a forward value holds.
+	maxForward int
 
 	typ     *typeName
 	params  []*paramName
@@ -184,7 +186,7 @@ func (e *encoder) ranged(keys []search.Key, f *search.Forward) bool {
 		}
 		low, high = min(low, lo), max(high, lo)
 	}
-	return found && len(e.ranges) <= MaxForward && low == f.Low && high == f.High
+	return found && len(e.ranges) <= e.maxForward && low == f.Low && high == f.High
 }
 
 func appendExtreme(b []byte, lo string, f *search.Forward) []byte {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"slices"
-	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -28,19 +27,8 @@ type keyOp struct {
 	key, value uint32
 }
 
-var keySets = sync.Pool{New: func() any { return new(keySet) }}
-
-func getKeySet() *keySet { return keySets.Get().(*keySet) }
-
-// maxPooled is the largest buffer that goes back to the pool.
+// maxPooled is the largest buffer that is kept for the next commit.
 const maxPooled = 1 << 20
-
-func (s *keySet) free() {
-	if cap(s.buf) <= maxPooled {
-		s.buf, s.ops = s.buf[:0], s.ops[:0]
-		keySets.Put(s)
-	}
-}
 
 // add ends an entry whose key stands at [at, split) of buf and its value behind that.
 func (s *keySet) add(at, split int) {

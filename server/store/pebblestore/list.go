@@ -226,12 +226,9 @@ type conjunction struct {
 	settled int // units spent on settling
 }
 
-// settleAfter is how many units a conjunction spends before it begins to settle.
-const settleAfter = 400
-
 func (c *conjunction) seek(at uint64) (uint64, bool) {
 	for c.e.err == nil {
-		if c.paid-c.settled > settleAfter {
+		if c.paid-c.settled > c.e.tuning.settleAfter {
 			c.settle()
 		}
 		before := c.e.units

@@ -303,7 +303,7 @@ func (e *exec) buildOr(of []search.Expr) node {
 			n.of = append(n.of, c)
 		}
 	}
-	if len(points) > MaxMerge {
+	if len(points) > e.tuning.maxMerge {
 		n.of = append(n.of, e.unionOf(points))
 		points = nil
 	}
@@ -320,7 +320,7 @@ func (e *exec) buildOr(of []search.Expr) node {
 }
 
 func (n *orNode) list(desc bool) list {
-	if len(n.of) > MaxMerge {
+	if len(n.of) > n.e.tuning.maxMerge {
 		return nil
 	}
 	lists := make([]list, len(n.of))

@@ -44,6 +44,22 @@ type Options struct {
 	BodyCacheBytes int64
 	// DoneRetention is how long finished queue items are kept; 0 is for ever.
 	DoneRetention time.Duration
+
+	// tuning is set by tests, so that small stores take every path.
+	tuning tuning
+}
+
+// tuning is where the executor changes its ways.
+type tuning struct {
+	maxCollect, maxMerge, maxForward int // the limits of that name
+	settleAfter                      int // units that a conjunction spends before it begins to settle
+	firstTurn                        int // units that a walk spends before anything is collected
+	probeKeys, fewValues             int // see rangeNode
+}
+
+// measured is what the figures in docs/format/pebble.md were taken with.
+func measured() tuning {
+	return tuning{maxCollect: MaxCollect, maxMerge: MaxMerge, maxForward: MaxForward, settleAfter: 400, firstTurn: 1000, probeKeys: 1000, fewValues: 50}
 }
 
 // Limits.
@@ -93,6 +109,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.tuning == (tuning{}) {
+		o.tuning = measured()
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 128 << 20

@@ -53,7 +53,7 @@ type preparer struct {
 }
 
 func (s *Store) newPreparer() *preparer {
-	return &preparer{store: s, encoder: encoder{names: s.names, declared: s.options.declared}, set: new(keySet), old: new(keySet), new: new(keySet)}
+	return &preparer{store: s, encoder: encoder{names: s.names, declared: s.options.declared, maxForward: s.options.tuning.maxForward}, set: new(keySet), old: new(keySet), new: new(keySet)}
 }
 
 // prepare checks the preconditions on what stands now and encodes the commit.

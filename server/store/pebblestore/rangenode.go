@@ -3,7 +3,6 @@ package pebblestore
 import (
 	"bytes"
 	"slices"
-	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -13,7 +12,8 @@ import (
 // rangeNode matches keys that are not in the order of numbers: Prefix, Box,
 // Contains, or more points than are merged. Settling it scans its keys and
 // collects the numbers; until then a candidate is checked on its forward
-// value, or on the facts of its body.
+// value, or on the facts of its body. A prefix that has few different values
+// (fewValues among the first probeKeys) becomes a merge of their lists.
 type rangeNode struct {
 	e     *exec
 	expr  search.Expr
@@ -62,13 +62,6 @@ type valueCount struct {
 	last  []byte
 	count int
 }
-
-// probeKeys is how many keys of a prefix are scanned before its values are
-// counted; with at most fewValues among them its lists are merged instead.
-const (
-	probeKeys = 1000
-	fewValues = 50
-)
 
 func (e *exec) buildRange(x search.Expr) node {
 	n := &rangeNode{e: e, expr: x}
@@ -188,11 +181,11 @@ func (n *rangeNode) settled() bool { return n.state != scanning }
 func (n *rangeNode) settle(units int) {
 	for units > 0 && n.state == scanning && n.e.err == nil {
 		units -= n.scan(units)
-		if n.scanned >= probeKeys && n.values.count <= fewValues && n.groups == nil && n.state == scanning {
+		if n.scanned >= n.e.tuning.probeKeys && n.values.count <= n.e.tuning.fewValues && n.groups == nil && n.state == scanning {
 			if _, ok := n.expr.(search.Prefix); ok && n.group() {
 				n.state = grouped
 			}
-			n.values.count = fewValues + 1 // asked once
+			n.values.count = n.e.tuning.fewValues + 1 // asked once
 		}
 	}
 }
@@ -219,7 +212,7 @@ func (n *rangeNode) scan(limit int) (read int) {
 			n.e.fail(errCorrupt)
 			break
 		}
-		if n.values.count <= fewValues && !bytes.Equal(lo, n.values.last) {
+		if n.values.count <= n.e.tuning.fewValues && !bytes.Equal(lo, n.values.last) {
 			n.values.last = append(n.values.last[:0], lo...)
 			n.values.count++
 		}
@@ -230,7 +223,7 @@ func (n *rangeNode) scan(limit int) (read int) {
 	n.scanned += read
 	n.e.keys += read
 	n.e.spend(read)
-	if len(n.numbers) > MaxCollect {
+	if len(n.numbers) > n.e.tuning.maxCollect {
 		n.state, n.numbers = givenUp, nil
 	} else if !n.iter.Valid() {
 		n.e.fail(n.iter.Error())
@@ -277,7 +270,7 @@ func (n *rangeNode) group() bool {
 		n.e.spend(2 * unitSeek)
 		n.e.keys++
 		lo, _, _, good := sp.cut(it.Key())
-		if !good || len(n.groups) == MaxMerge {
+		if !good || len(n.groups) == n.e.tuning.maxMerge {
 			n.groups = nil
 			return false
 		}
@@ -339,20 +332,7 @@ func (n *rangeNode) checkBody(number uint64) bool {
 	if facts == nil {
 		return false
 	}
-	return slices.ContainsFunc(facts.Keys, func(k search.Key) bool { return leaf(n.expr, &k) })
-}
-
-// leaf says whether one key satisfies a range.
-func leaf(x search.Expr, k *search.Key) bool {
-	switch x := x.(type) {
-	case search.Prefix:
-		return k.Param == x.Key.Param && k.Scope == x.Key.Scope && strings.HasPrefix(k.Value, x.Key.Value)
-	case search.Box:
-		return k.Param == x.Param && k.Scope == x.Scope && x.InBox(k.Value)
-	case search.Contains:
-		return k.Param == x.Param && strings.Contains(k.Value, x.Text)
-	}
-	return false
+	return search.MatchFacts(n.expr, "", facts)
 }
 
 func (n *rangeNode) weight() int {

@@ -18,16 +18,12 @@ import (
 //
 // Neither number is known beforehand, and filters correlate with sort
 // parameters. So both go on by turns that double; the sum is at most about
-// three times the cheaper of both. More than one sort key is always collected.
-
-// firstTurn is what a walk spends before anything is collected, in units: a
-// dense page of 20 to 50 is done by then.
-const firstTurn = 1000
+// three times the cheaper of both. A dense page is done within the first turn. More than one sort key is always collected.
 
 func (r *run) sorted() {
 	w := r.newWalk()
 	c := r.newCollect()
-	for turn := firstTurn; r.err == nil; turn *= 2 {
+	for turn := r.tuning.firstTurn; r.err == nil; turn *= 2 {
 		if w != nil {
 			if w.run(r.units + turn) {
 				r.hits, r.strategy = w.hits, w.name()
