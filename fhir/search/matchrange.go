@@ -202,7 +202,7 @@ func unitIs(n element.Node, u Unit) bool {
 func (s stretch) is(p Comparator, v value.Decimal) bool {
 	a, b := v.Bounds()
 	contained := s.lo != nil && s.hi != nil && s.lo.Cmp(a) >= 0 && s.hi.Cmp(b) < 0
-	equal := s.lo != nil && s.hi != nil && s.lo.Cmp(v) == 0 && s.hi.Cmp(v) == 0
+	within := s.lo != nil && s.hi != nil && s.lo.Cmp(v) >= 0 && s.hi.Cmp(v) <= 0
 	reachesAbove := s.hi == nil || s.hi.Cmp(v) > 0
 	reachesBelow := s.lo == nil || s.lo.Cmp(v) < 0
 	switch p {
@@ -215,9 +215,9 @@ func (s stretch) is(p Comparator, v value.Decimal) bool {
 	case Lt:
 		return reachesBelow
 	case Ge:
-		return reachesAbove || equal
+		return reachesAbove || within
 	case Le:
-		return reachesBelow || equal
+		return reachesBelow || within
 	case Sa:
 		return s.lo != nil && (s.lo.Cmp(v) > 0 || s.loOut && s.lo.Cmp(v) == 0)
 	case Eb:

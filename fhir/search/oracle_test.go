@@ -271,7 +271,7 @@ func randomValue(rnd *rand.Rand, p *Param, it fhirpath.Item) (v, modifier string
 	prefix := pick("", "", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 	switch p.Kind {
 	case KindNumber:
-		return prefix + somePrimitive(rnd, n, "decimal", "integer", "positiveInt", "unsignedInt"), ""
+		return prefix + near(rnd, somePrimitive(rnd, n, "decimal", "integer", "positiveInt", "unsignedInt")), ""
 	case KindDate:
 		s := somePrimitive(rnd, n, "date", "dateTime", "instant")
 		if len(s) > 4 {
@@ -303,7 +303,7 @@ func randomValue(rnd *rand.Rand, p *Param, it fhirpath.Item) (v, modifier string
 	case KindReference:
 		return randomReference(rnd, n)
 	case KindQuantity:
-		s := prefix + somePrimitive(rnd, n, "decimal")
+		s := prefix + near(rnd, somePrimitive(rnd, n, "decimal"))
 		unit := n
 		if n.Type().Name == "Range" {
 			unit = n.First()
@@ -319,6 +319,30 @@ func randomValue(rnd *rand.Rand, p *Param, it fhirpath.Item) (v, modifier string
 		text, _, _ = strings.Cut(text, "|")
 	}
 	return escapeValue(text), ""
+}
+
+// near changes a number at the edge of its precision.
+func near(rnd *rand.Rand, s string) string {
+	if strings.ContainsAny(s, "eE") || rnd.IntN(3) == 0 {
+		return s
+	}
+	last := s[len(s)-1]
+	switch rnd.IntN(3) {
+	case 0:
+		if rest := s[:len(s)-1]; rest != "" && rest != "-" && !strings.HasSuffix(rest, ".") {
+			return rest
+		}
+	case 1:
+		if strings.Contains(s, ".") {
+			return s + string(rune('0'+rnd.IntN(10)))
+		}
+		return s + "." + string(rune('0'+rnd.IntN(10)))
+	case 2:
+		if last != '9' && last != '.' {
+			return s[:len(s)-1] + string(last+1)
+		}
+	}
+	return s
 }
 
 func randomReference(rnd *rand.Rand, n element.Node) (v, modifier string) {
