@@ -93,9 +93,9 @@ func fill(cur *head) mongo.WriteModel {
 		set = append(set, bson.E{Key: "body", Value: cur.Body})
 		unset = append(unset, bson.E{Key: "del", Value: ""})
 	}
-	return mongo.NewUpdateOneModel().SetFilter(bson.D{{Key: "_id", Value: e.ID}}).SetUpsert(true).SetUpdate(bson.D{
+	return mongo.NewUpdateOneModel().SetFilter(e.filter()).SetUpsert(true).SetUpdate(bson.D{
 		{Key: "$set", Value: set}, {Key: "$unset", Value: unset},
-		{Key: "$setOnInsert", Value: bson.D{{Key: "t", Value: e.T}, {Key: "r", Value: e.R}, {Key: "v", Value: e.V}, {Key: "p", Value: e.P}}},
+		{Key: "$setOnInsert", Value: bson.D{{Key: "t", Value: e.T}, {Key: "v", Value: e.V}, {Key: "p", Value: e.P}}},
 	})
 }
 
@@ -121,7 +121,7 @@ func (s *Store) takeOver(ctx context.Context, h *head) error {
 			return errAgain
 		}
 		var old entry
-		err = coll.FindOne(ctx, bson.D{{Key: "_id", Value: e.ID}}, options.FindOne().SetProjection(logFields)).Decode(&old)
+		err = coll.FindOne(ctx, e.filter(), options.FindOne().SetProjection(logFields)).Decode(&old)
 		switch {
 		case errors.Is(err, mongo.ErrNoDocuments):
 			return errAgain
@@ -131,7 +131,7 @@ func (s *Store) takeOver(ctx context.Context, h *head) error {
 			return nil // the driver sent the insert twice
 		}
 		if s.now().Sub(numberTime(old.P)) >= Abandon || time.Since(begun) >= Abandon {
-			r, err := coll.ReplaceOne(ctx, bson.D{{Key: "_id", Value: e.ID}, {Key: "p", Value: old.P}}, &e)
+			r, err := coll.ReplaceOne(ctx, append(e.filter(), bson.E{Key: "p", Value: old.P}), &e)
 			if err != nil {
 				return fmt.Errorf("mongostore: take over history of %s version %d: %w", h.ID, h.V, err)
 			}
@@ -155,7 +155,7 @@ func (s *Store) unclaim(ctx context.Context, h *head) {
 		return // left to be taken over
 	}
 	// A record that stays is ahead of its head, which readers ignore.
-	_, err := s.db.Collection(historyName).DeleteOne(context.WithoutCancel(ctx), bson.D{{Key: "_id", Value: entryID(h.ID, h.V)}, {Key: "p", Value: h.P}})
+	_, err := s.db.Collection(historyName).DeleteOne(context.WithoutCancel(ctx), append(entryFilter(h.ID, h.V), bson.E{Key: "p", Value: h.P}))
 	if err != nil {
 		s.log.Warn("mongostore: a history entry stays ahead of its head", "type", h.typ(), "version", h.V)
 	}
@@ -220,7 +220,7 @@ func (s *Store) relog(ctx context.Context, heads []*head) {
 	for _, h := range heads {
 		p, err := s.ids.position(ctx, h.P)
 		if err == nil {
-			_, err = s.db.Collection(historyName).UpdateOne(ctx, bson.D{{Key: "_id", Value: entryID(h.ID, h.V)}}, bson.D{{Key: "$set", Value: bson.D{{Key: "p", Value: p}}}})
+			_, err = s.db.Collection(historyName).UpdateOne(ctx, entryFilter(h.ID, h.V), bson.D{{Key: "$set", Value: bson.D{{Key: "p", Value: p}}}})
 			s.ids.landed(p)
 		}
 		if err != nil {

@@ -21,7 +21,7 @@ func (s *Store) Commit(ctx context.Context, p store.CommitParams) error {
 		return err
 	}
 	switch {
-	case len(p.Writes) == 1 && len(p.Requires) == 0:
+	case len(p.Writes) == 1 && len(p.Requires) == 0 && (p.Writes[0].UnlessKey == "" || !s.guarded):
 		return s.single(ctx, &p.Writes[0], 0)
 	case s.transactions && len(p.Writes) > 0:
 		return s.transact(ctx, p)
@@ -50,12 +50,7 @@ func (s *Store) CommitOrdered(ctx context.Context, p store.CommitParams) error {
 	if err := s.checkRequires(ctx, p.Requires); err != nil {
 		return err
 	}
-	for i := range p.Writes {
-		if err := s.single(ctx, &p.Writes[i], i); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.ordered(ctx, p.Writes)
 }
 
 // checkRequires holds the reads that a commit depends on against the heads.

@@ -124,6 +124,13 @@ func (h *head) entry() entry {
 	return entry{ID: entryID(h.ID, h.V), T: h.typ(), R: h.ID, V: h.V, N: h.N, P: h.P, At: h.At, Del: h.Del, Method: h.Method}
 }
 
+// filter names an entry, with the field that history is sharded by.
+func (e *entry) filter() bson.D { return entryFilter(e.R, e.V) }
+
+func entryFilter(id string, v int64) bson.D {
+	return bson.D{{Key: "_id", Value: entryID(id, v)}, {Key: "r", Value: id}}
+}
+
 // forwardDocument is the field f.
 func forwardDocument(forward []search.Forward) (bson.Raw, error) {
 	if len(forward) == 0 {

@@ -34,9 +34,9 @@ const (
 // arrayFields are the fields that are arrays: one compound index may have one of them.
 var arrayFields = []string{"k", "r", "u"}
 
-// typeIndexes stand on every collection of resources. The unique one makes
-// two racing conditional creates collide; MongoDB refuses it on a collection
-// sharded by _id, see docs/format/mongodb.md.
+// typeIndexes stand on every collection of resources. The last one makes two
+// racing conditional creates collide; MongoDB refuses it on a collection
+// sharded by _id, so it is left out behind mongos (Store.guard).
 var typeIndexes = []index{
 	{name: postingsIndex, keys: bson.D{{Key: "k", Value: 1}, {Key: "n", Value: 1}}},
 	{name: rangesIndex, keys: bson.D{{Key: "r.p", Value: 1}, {Key: "r.lo", Value: 1}, {Key: "r.hi", Value: 1}}},
@@ -172,8 +172,11 @@ func (x *indexes) ensure(ctx context.Context, db *mongo.Database, collection str
 // sort parameter's indexes come with the first resource that has it.
 func (s *Store) ensureType(ctx context.Context, typ string, facts *search.Facts) error {
 	list := typeIndexes
+	if s.guarded {
+		list = list[:len(list)-1]
+	}
 	if facts != nil {
-		list = slices.Clone(typeIndexes)
+		list = slices.Clone(list)
 		for _, f := range facts.Forward {
 			if slices.Contains(sortParams, f.Param) {
 				list = append(list, sortIndexes(f.Param)...)

@@ -106,6 +106,7 @@ const (
 	queueName    = "queue"
 	batchName    = "batch"
 	metaName     = "meta"
+	guardName    = "unless"
 )
 
 // Store is a store.Store over one MongoDB database.
@@ -123,6 +124,7 @@ type Store struct {
 	flight  sync.WaitGroup
 
 	transactions bool
+	guarded      bool          // criteria are guarded by documents, not by the unique index: behind mongos
 	slots        chan struct{} // one for each open transaction
 	sessions     func() (session, error)
 }
@@ -200,6 +202,7 @@ func (s *Store) connect(ctx context.Context) error {
 	default:
 		return fmt.Errorf("mongostore: Options.Transactions is %q, want on, off or nothing", s.opts.Transactions)
 	}
+	s.guarded = what.sharded() && s.transactions
 	n := s.opts.MaxTransactions
 	if n <= 0 {
 		n = DefaultMaxTransactions
@@ -231,7 +234,10 @@ type hello struct {
 }
 
 // clustered: a replica set or a sharded cluster, which have transactions.
-func (h hello) clustered() bool { return h.SetName != "" || h.Msg == "isdbgrid" }
+func (h hello) clustered() bool { return h.SetName != "" || h.sharded() }
+
+// sharded: the server is mongos.
+func (h hello) sharded() bool { return h.Msg == "isdbgrid" }
 
 func probe(ctx context.Context, db *mongo.Database) (hello, error) {
 	var h hello

@@ -105,7 +105,7 @@ func (s *Store) putParts(ctx context.Context, parts []part, p int64) error {
 		if err != nil {
 			return fmt.Errorf("mongostore: encode overflow of %s: %w", parts[i].Of, err)
 		}
-		models[i] = mongo.NewReplaceOneModel().SetFilter(bson.D{{Key: "_id", Value: parts[i].ID}}).SetReplacement(bson.Raw(raw)).SetUpsert(true)
+		models[i] = mongo.NewReplaceOneModel().SetFilter(bson.D{{Key: "_id", Value: parts[i].ID}, {Key: "of", Value: parts[i].Of}}).SetReplacement(bson.Raw(raw)).SetUpsert(true)
 	}
 	if _, err := s.db.Collection(overflowName).BulkWrite(ctx, models); err != nil {
 		return fmt.Errorf("mongostore: write overflow of %s: %w", parts[0].Of, err)

@@ -109,9 +109,9 @@ type postings struct {
 
 func (p postings) len() int { return len(p.K) + len(p.R) }
 
-// toPostings writes keys as points and spans. Any key whose value has two
-// bounds may be asked as a box; whether it is a range is its parameter's
-// matter, which is not known here, so it stands in both forms.
+// toPostings writes keys as points and spans. A key whose value may be two
+// bounds, which is one separator in it, stands in both forms: whether it is a
+// range or a text of two words is its parameter's matter, which is not known here.
 func toPostings(keys []search.Key) (postings, error) {
 	if len(keys) > MaxResourcePostings {
 		return postings{}, fmt.Errorf("%d search keys, at most %d", len(keys), MaxResourcePostings)
@@ -119,7 +119,7 @@ func toPostings(keys []search.Key) (postings, error) {
 	p := postings{K: make([]string, 0, len(keys))}
 	for _, k := range keys {
 		p.K = append(p.K, postingText(k))
-		if strings.Contains(k.Value, search.RangeSep) {
+		if strings.Count(k.Value, search.RangeSep) == 1 {
 			lo, hi := search.SplitRange(k.Value)
 			p.R = append(p.R, span{P: scopeText(k.Param, k.Scope), Lo: lo, Hi: hi})
 		}

@@ -136,7 +136,7 @@ func (s *Store) ReadVersion(ctx context.Context, key store.Key, version uint64) 
 		return h.resource(), nil
 	}
 	var e entry
-	err = s.db.Collection(historyName).FindOne(ctx, bson.D{{Key: "_id", Value: entryID(h.ID, int64(version))}}).Decode(&e)
+	err = s.db.Collection(historyName).FindOne(ctx, entryFilter(h.ID, int64(version))).Decode(&e)
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return store.Resource{}, none
 	}

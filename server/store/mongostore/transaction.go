@@ -7,6 +7,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"meridian/server/store"
 )
@@ -64,12 +65,7 @@ func (s *Store) transactOnce(ctx context.Context, b *bundle) error {
 		return fmt.Errorf("mongostore: start a session: %w", err)
 	}
 	defer sess.end(context.WithoutCancel(ctx))
-	defer func() {
-		for _, p := range b.given {
-			s.ids.landed(p)
-		}
-		b.given = b.given[:0]
-	}()
+	defer s.landAll(b)
 	return runTransaction(ctx, sess, s.backOff, func(in context.Context) error { return s.apply(ctx, in, b) })
 }
 
@@ -95,6 +91,9 @@ func (s *Store) apply(ctx, in context.Context, b *bundle) error {
 	}
 	for i := range b.p.Requires {
 		keys = append(keys, b.p.Requires[i].Key)
+	}
+	if err := s.guard(in, b.p.Writes); err != nil {
+		return err
 	}
 	current, err := s.headsOf(in, keys, noPostings)
 	if err != nil {
@@ -123,6 +122,28 @@ func (s *Store) apply(ctx, in context.Context, b *bundle) error {
 		return err
 	}
 	return s.putEntries(in, b, current)
+}
+
+// guard writes to the document of each criterion, where the unique index
+// cannot stand: two transactions under one criterion collide on it, and the
+// one that is tried again finds what the other created.
+func (s *Store) guard(ctx context.Context, writes []store.Write) error {
+	if !s.guarded {
+		return nil
+	}
+	for i := range writes {
+		w := &writes[i]
+		if w.UnlessKey == "" {
+			continue
+		}
+		_, err := s.db.Collection(guardName).UpdateOne(ctx, bson.D{{Key: "_id", Value: unlessHash(w.Type, w.UnlessKey)}},
+			bson.D{{Key: "$inc", Value: bson.D{{Key: "n", Value: int64(1)}}}, {Key: "$set", Value: bson.D{{Key: "at", Value: s.now()}}}},
+			options.UpdateOne().SetUpsert(true))
+		if err != nil {
+			return fmt.Errorf("mongostore: guard a criterion of %s: %w", w.Type, err)
+		}
+	}
+	return nil
 }
 
 // touch writes to the resources that the bundle only requires, so that a
@@ -162,7 +183,7 @@ func (s *Store) number(ctx context.Context, b *bundle, current map[string]*head)
 		} else if h.N, err = s.ids.next(ctx); err != nil {
 			return err
 		}
-		if key := b.p.Writes[i].UnlessKey; key != "" {
+		if key := b.p.Writes[i].UnlessKey; key != "" && !s.guarded {
 			h.U = withKey(h.U, unlessHash(h.typ(), key))
 		}
 		if h.P, err = s.ids.position(ctx, after); err != nil {
@@ -216,7 +237,7 @@ func (s *Store) putEntries(ctx context.Context, b *bundle, current map[string]*h
 		}
 		e := h.entry()
 		// A record that a single write left ahead of its head is replaced.
-		models = append(models, mongo.NewReplaceOneModel().SetFilter(bson.D{{Key: "_id", Value: e.ID}}).SetReplacement(&e).SetUpsert(true))
+		models = append(models, mongo.NewReplaceOneModel().SetFilter(e.filter()).SetReplacement(&e).SetUpsert(true))
 	}
 	if _, err := s.db.Collection(historyName).BulkWrite(ctx, models); err != nil {
 		return fmt.Errorf("mongostore: history of %d writes: %w", len(b.heads), err)

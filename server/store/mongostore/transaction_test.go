@@ -2,6 +2,7 @@ package mongostore
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -141,4 +142,124 @@ func TestWithoutTransactions(t *testing.T) {
 	if _, err := s.Read(t.Context(), a.Key); err != nil {
 		t.Errorf("the prefix before the failure: %v", err)
 	}
+}
+
+// What isolation adds to it, that one of two racing transactions is tried
+// again, only a sharded cluster shows.
+func TestGuardBehindMongos(t *testing.T) {
+	s, clock := handClock(t, nil)
+	pretend(s).guarded = true
+	create := func(id string) error {
+		w := storetest.Sample{Type: "Patient", ID: id, At: clock.Now(), Facts: []storetest.Fact{storetest.Token("identifier", "mrn", "1")}}.Write()
+		w.Unless, w.UnlessKey = &search.Plan{Type: "Patient", Where: point("identifier", "mrn", "1")}, "identifier=mrn|1"
+		return s.Commit(t.Context(), store.CommitParams{Writes: []store.Write{w}})
+	}
+	if err := create("a"); err != nil {
+		t.Fatal(err)
+	}
+	var conflict *store.ConflictError
+	if err := create("b"); !errors.As(err, &conflict) || conflict.Match == nil || conflict.Match.ID != "a" {
+		t.Errorf("a second: %v", err)
+	}
+	if u := criteria(t, s, "a"); len(u) != 0 {
+		t.Errorf("the resource holds %q", u)
+	}
+	var guards []struct{ N int64 }
+	cur, err := s.db.Collection(guardName).Find(t.Context(), bson.D{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cur.All(t.Context(), &guards); err != nil || len(guards) != 1 || guards[0].N != 2 {
+		t.Errorf("guards %+v, %v", guards, err)
+	}
+	specs, err := s.db.Collection("Patient").Indexes().ListSpecifications(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range specs {
+		if x.Unique != nil && *x.Unique && x.Name != "_id_" {
+			t.Errorf("unique index %s, which a collection sharded by _id refuses", x.Name)
+		}
+	}
+}
+
+func TestOrdered(t *testing.T) {
+	s, clock := handClock(t, func(o *Options) { o.Transactions = "off" })
+	write := func(typ, id string, v uint64) store.Write {
+		return storetest.Sample{Type: typ, ID: id, Version: v, At: clock.Now(), Facts: []storetest.Fact{storetest.Text("code", "x")}}.Write()
+	}
+	versions := func(keys ...store.Key) []uint64 {
+		t.Helper()
+		got, err := s.ReadMany(t.Context(), keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []uint64
+		for _, r := range got {
+			out = append(out, r.Version)
+		}
+		return out
+	}
+	p, o1, o2, o3, r := store.Key{Type: "Patient", ID: "p"}, store.Key{Type: "Observation", ID: "1"}, store.Key{Type: "Observation", ID: "2"}, store.Key{Type: "Observation", ID: "3"}, store.Key{Type: "DiagnosticReport", ID: "r"}
+	mustCommit(t, s, write("Patient", "p", 1))
+	first := []store.Write{write("Patient", "p", 2), write("Observation", "1", 1), write("Observation", "2", 1), write("DiagnosticReport", "r", 1)}
+	if err := s.CommitOrdered(t.Context(), store.CommitParams{Writes: first}); err != nil {
+		t.Fatal(err)
+	}
+	if got := versions(p, o1, o2, r); !slices.Equal(got, []uint64{2, 1, 1, 1}) {
+		t.Errorf("versions %v", got)
+	}
+	if h, err := s.History(t.Context(), store.HistoryParams{Type: "Patient", ID: "p", Limit: 5}); err != nil || len(h.Rows) != 2 || h.Rows[1].Body == nil {
+		t.Errorf("history %+v, %v", h, err)
+	}
+	t.Run("a failed precondition stops it behind what comes before", func(t *testing.T) {
+		again := []store.Write{write("Patient", "p", 3), write("Observation", "3", 1), write("Observation", "2", 1), write("DiagnosticReport", "r", 2)}
+		var conflict *store.ConflictError
+		if err := s.CommitOrdered(t.Context(), store.CommitParams{Writes: again}); !errors.As(err, &conflict) || conflict.Index != 2 || conflict.Current != 1 {
+			t.Errorf("got %v", err)
+		}
+		if got := versions(p, o3, o2, r); !slices.Equal(got, []uint64{3, 1, 1, 1}) {
+			t.Errorf("versions %v", got)
+		}
+	})
+	t.Run("an entry that was left ahead is taken over on the way", func(t *testing.T) {
+		leave(t, s, store.Key{Type: "Observation", ID: "5"}, 1)
+		clock.Add(Abandon)
+		if err := s.CommitOrdered(t.Context(), store.CommitParams{Writes: []store.Write{write("Observation", "4", 1), write("Observation", "5", 1), write("Observation", "6", 1)}}); err != nil {
+			t.Fatal(err)
+		}
+		changes, _, err := s.Changes(t.Context(), "", 100)
+		if n := len(changes); err != nil || n != 10 {
+			t.Errorf("%d changes, %v", n, err)
+		}
+	})
+	t.Run("a head that another writer puts in between", func(t *testing.T) {
+		writes := []store.Write{write("Observation", "7", 1), write("Observation", "8", 1), write("Observation", "9", 1)}
+		b := &bundle{p: store.CommitParams{Writes: writes}, parts: make([][]part, 3)}
+		for i := range writes {
+			h, _, err := newHead(&writes[i], "test-1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.heads = append(b.heads, h)
+		}
+		if err := s.number(t.Context(), b, nil); err != nil {
+			t.Fatal(err)
+		}
+		if ok, err := s.claimAll(t.Context(), b, nil); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		other := *b.heads[1]
+		other.P++
+		if _, err := s.db.Collection("Observation").InsertOne(t.Context(), other); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := s.swapAll(t.Context(), b, nil); n != 1 || err != nil {
+			t.Errorf("%d of 3, %v", n, err)
+		}
+		if got := versions(store.Key{Type: "Observation", ID: "7"}, store.Key{Type: "Observation", ID: "9"}); !slices.Equal(got, []uint64{1, 0}) {
+			t.Errorf("versions %v", got)
+		}
+		s.landAll(b)
+	})
 }
