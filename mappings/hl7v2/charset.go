@@ -27,13 +27,19 @@ const (
 // result is empty for names that Chinese senders write without meaning them (ASCII, 8859/1), and for the empty name; known is false for
 // any other name.
 func LookupCharset(name string) (cs Charset, known bool) {
-	folded := strings.Map(func(r rune) rune {
-		if strings.ContainsRune(" -_/.\t", r) {
-			return -1
+	var buf [24]byte
+	folded := buf[:0]
+	for i := range len(name) {
+		c := name[i]
+		if isDigit(c) || c >= 'A' && c <= 'Z' {
+			folded = append(folded, c)
+		} else if isLetter(c) {
+			folded = append(folded, c-'a'+'A')
+		} else if !strings.ContainsRune(" -_/.\t", rune(c)) || len(folded) == cap(folded) {
+			return undeclared, false
 		}
-		return r
-	}, strings.ToUpper(name))
-	switch folded {
+	}
+	switch string(folded) {
 	case "UTF8", "UNICODEUTF8", "UNICODE", "UTF8BOM", "65001", "CP65001":
 		return UTF8, true
 	case "GBK", "GB2312", "GB231280", "GB23121980", "GB18030", "GB180302000", "GB180302005", "GB180302022",
@@ -113,8 +119,8 @@ func (d *decoder) decode(override string) (string, error) {
 	cs, named := d.wanted(override)
 	u := scanUTF8(d.raw)
 	switch {
-	case u.bad < 0 && (cs == undeclared || cs == UTF8 || u.cjk >= 2):
-		if u.multi > 0 && named && cs != UTF8 {
+	case u.bad < 0 && (cs != GB18030 && cs != Big5 || u.cjk >= 2):
+		if u.multi && named && cs != UTF8 {
 			d.contradicted("the bytes are UTF-8")
 		}
 		d.used = UTF8
@@ -230,7 +236,7 @@ func declaredCharset(raw []byte) string {
 }
 
 func pickCharset(field string, repetition byte) string {
-	if isAlnum(repetition) {
+	if isAlnum(repetition) || strings.IndexByte(field, repetition) < 0 {
 		return strings.TrimSpace(field)
 	}
 	names := strings.Split(field, one(repetition))
@@ -242,16 +248,20 @@ func pickCharset(field string, repetition byte) string {
 	return strings.TrimSpace(names[0])
 }
 
-// utf8Scan counts what speaks for and against UTF-8.
+// utf8Scan counts what speaks for and against UTF-8, as far as a decision needs it.
 type utf8Scan struct {
-	bad    int // offset of the first byte that is no character, or -1
-	broken int // such bytes
-	multi  int // characters of two bytes or more
-	cjk    int // characters of three bytes that Chinese text is made of
+	bad    int  // offset of the first byte that is no character, or -1
+	broken int  // such bytes
+	multi  bool // there are characters of two bytes or more
+	cjk    int  // characters of three bytes that Chinese text is made of
 }
+
+// enoughBroken bytes, twice as many as Chinese characters, say that a text is not in UTF-8.
+const enoughBroken = 32
 
 func scanUTF8(raw []byte) utf8Scan {
 	u := utf8Scan{bad: -1}
+	valid := utf8.Valid(raw)
 	for i := 0; i < len(raw); {
 		if n := asciiPrefix(raw[i:]); n > 0 {
 			i += n
@@ -265,10 +275,13 @@ func scanUTF8(raw []byte) utf8Scan {
 			}
 			u.broken++
 		case isChinese(r):
-			u.multi++
+			u.multi = true
 			u.cjk++
 		default:
-			u.multi++
+			u.multi = true
+		}
+		if valid && u.cjk >= 2 || u.broken >= enoughBroken && u.broken > 2*u.cjk {
+			break
 		}
 		i += size
 	}
@@ -282,10 +295,21 @@ func isChinese(r rune) bool {
 
 // inspect reports characters that were lost or garbled before the message was sent.
 func (d *decoder) inspect(text string) {
-	if d.used != GB18030 && strings.ContainsRune(text, utf8.RuneError) || strings.Contains(text, "锟斤拷") {
+	private, replaced := strings.IndexByte(text, 0xEE) >= 0, false
+	// U+E000 to U+F8FF are EE 80 80 to EF A3 BF in UTF-8, U+FFFD is EF BF BD.
+	for s := text; ; {
+		i := strings.IndexByte(s, 0xEF)
+		if i < 0 {
+			break
+		}
+		private = private || s[i+1] <= 0xA3
+		replaced = replaced || s[i+1] == 0xBF && s[i+2] == 0xBD
+		s = s[i+3:]
+	}
+	if replaced || strings.Contains(text, "锟斤拷") {
 		d.fs.add(CodeCharsetReplaced, Serious, "", "the sender lost characters before sending: the text holds replacement characters")
 	}
-	if holdsPrivate(text) {
+	if private {
 		d.fs.add(CodeCharsetPrivate, Information, "", "the text holds characters of a user-defined area")
 	}
 	if looksGarbled(text) {
@@ -293,50 +317,45 @@ func (d *decoder) inspect(text string) {
 	}
 }
 
-// holdsPrivate finds U+E000 to U+F8FF, which UTF-8 writes as EE 80 80 to EF A3 BF.
-func holdsPrivate(text string) bool {
-	if strings.IndexByte(text, 0xEE) >= 0 {
-		return true
-	}
-	for {
-		i := strings.IndexByte(text, 0xEF)
-		if i < 0 {
-			return false
-		}
-		if text[i+1] <= 0xA3 {
-			return true
-		}
-		text = text[i+3:]
-	}
-}
+// maxGarbleRuns bounds the runs of characters beyond ASCII that looksGarbled examines.
+const maxGarbleRuns = 64
 
-// maxGarbleRunes bounds the characters looksGarbled examines.
-const maxGarbleRunes = 256
-
-// looksGarbled reports whether a run of characters, written in GBK, is UTF-8 of common characters: 寮犱笁 is 张三 read so.
+// looksGarbled reports whether a run of characters, written in GBK, is UTF-8 of common characters: 寮犱笁 is 张三 read so. Such a run
+// starts with a character whose first byte in GBK is E4 to E9, the first byte of Chinese in UTF-8, which few others do.
 func looksGarbled(text string) bool {
 	var t *gbTable
-	var run [64]byte
-	n := 0
-	left := maxGarbleRunes
-	for _, r := range text {
-		if r >= 0x80 && r < 0x10000 && n+2 <= len(run) {
-			if t == nil {
-				t = gb18030()
+	for runs, i := 0, 0; runs < maxGarbleRuns; runs++ {
+		for i < len(text) && text[i] < 0x80 {
+			i++
+		}
+		if i == len(text) {
+			return false
+		}
+		start := i
+		for i < len(text) && text[i] >= 0x80 {
+			i++
+		}
+		if t == nil {
+			t = gb18030()
+		}
+		r, _ := utf8.DecodeRuneInString(text[start:])
+		if r >= 0x10000 || t.encode[r] < 0xE400 || t.encode[r] > 0xE9FF {
+			continue
+		}
+		var run [64]byte
+		n := 0
+		for _, r := range text[start:i] {
+			if r >= 0x10000 || n == len(run) {
+				break
 			}
 			run[n], run[n+1] = byte(t.encode[r]>>8), byte(t.encode[r])
 			n += 2
-			left--
-			continue
 		}
-		if n >= 6 && t.commonUTF8(run[:n]) {
+		if t.commonUTF8(run[:n]) {
 			return true
 		}
-		if n = 0; left <= 0 {
-			return false
-		}
 	}
-	return n >= 6 && t.commonUTF8(run[:n])
+	return false
 }
 
 // commonUTF8 reports whether raw is UTF-8 of at least two characters of level 1 of GB 2312, its last one perhaps cut off.

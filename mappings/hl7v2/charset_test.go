@@ -39,6 +39,7 @@ func TestDecodeChoosesCharset(t *testing.T) {
 		{"UTF-8 without declaration", utf8Text(""), "", UTF8, ""},
 		{"GBK declared, UTF-8 sent", utf8Text("GBK"), "", UTF8, "charset.contradicted"},
 		{"ASCII declared, UTF-8 sent", utf8Text("ASCII"), "", UTF8, "charset.contradicted"},
+		{"UTF-16 declared, UTF-8 sent", utf8Text("UNICODE UTF-16"), "", UTF8, "charset.contradicted"},
 		{"byte order mark before MSH-18", append([]byte("\xEF\xBB\xBF"), utf8Text("GBK")...), "", UTF8, ""},
 		{"override before MSH-18", gbMessage("UTF-8", gbk), "gb2312", GB18030, ""},
 		{"unknown name counts as none", gbMessage("KOI8-R", gbk), "", GB18030, "charset.unknown"},
@@ -145,7 +146,11 @@ func TestDecodeNamesTheOffsetOfBadBytes(t *testing.T) {
 
 func TestGB18030AssignsEveryTwoByteCode(t *testing.T) {
 	table := gb18030()
-	for i, r := range table.decode {
+	for i, c := range table.decode {
+		r := rune(c)
+		if r == 0 {
+			r = gbWide(gbCode(i))
+		}
 		if r == utf8.RuneError {
 			t.Errorf("%04X is not assigned", gbCode(i))
 		}

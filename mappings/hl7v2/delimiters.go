@@ -62,22 +62,22 @@ func readDelimiters(text string, offset int, fs *findings) (Delimiters, error) {
 		return bad("MSH is not followed by a field separator")
 	}
 	d := Delimiters{Field: text[3]}
-	rest := text[4:]
-	if i := strings.IndexAny(rest, string([]byte{d.Field, '\r', '\n'})); i >= 0 {
-		rest = rest[:i]
-	}
 	to := [...]*byte{&d.Component, &d.Repetition, &d.Escape, &d.Subcomponent, &d.Truncation}
-	used := string(rune(d.Field))
-	for i := 0; i < len(rest) && i < len(to); i++ {
-		c := rest[i]
-		if !isDelimiter(c) || strings.IndexByte(used, c) >= 0 {
+	n := 0
+	for _, c := range []byte(text[4:]) {
+		if c == d.Field || c == '\r' || c == '\n' {
+			break
+		}
+		if n++; n > len(to) {
+			break
+		}
+		if !isDelimiter(c) || d.uses(c) {
 			fs.add(CodeDelimiters, Warning, "MSH[1].2", "a delimiter is repeated or is a letter, digit or blank; it is not used")
 			continue
 		}
-		*to[i] = c
-		used += one(c)
+		*to[n-1] = c
 	}
-	if len(rest) < 4 || len(rest) > len(to) {
+	if n < 4 || n > len(to) {
 		fs.add(CodeDelimiters, Warning, "MSH[1].2", "MSH-2 has not four or five characters; a missing delimiter is not used")
 	}
 	return d, nil

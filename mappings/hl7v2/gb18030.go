@@ -20,8 +20,8 @@ const (
 )
 
 type gbTable struct {
-	decode [gbLeads * gbTrails]rune // U+FFFD where nothing is assigned (nowhere, as a test shows)
-	encode [0x10000]uint16          // two-byte code of a BMP character, or 0
+	decode [gbLeads * gbTrails]uint16 // BMP character of a two-byte code, or 0 for those of gbMissing beyond the BMP
+	encode [0x10000]uint16            // two-byte code of a BMP character, or 0
 }
 
 // gb18030 is built on the first message that needs it, in about 2 ms.
@@ -63,7 +63,7 @@ func buildGB18030() *gbTable {
 		if err != nil || size != n {
 			r = utf8.RuneError
 		}
-		t.decode[i] = r
+		t.decode[i] = uint16(r)
 	}
 	for _, run := range gbMissing {
 		for i := range run.n {
@@ -72,7 +72,7 @@ func buildGB18030() *gbTable {
 	}
 	t.supplyUserDefined()
 	for i, r := range t.decode {
-		if r < 0x10000 && r != utf8.RuneError && t.encode[r] == 0 {
+		if r != 0 && r != utf8.RuneError && t.encode[r] == 0 {
 			t.encode[r] = gbCode(i)
 		}
 	}
@@ -101,9 +101,23 @@ func (t *gbTable) supplyUserDefined() {
 }
 
 func (t *gbTable) supply(i int, r rune) {
-	if t.decode[i] == utf8.RuneError {
-		t.decode[i] = r
+	if t.decode[i] != utf8.RuneError {
+		return
 	}
+	t.decode[i] = 0
+	if r < 0x10000 {
+		t.decode[i] = uint16(r)
+	}
+}
+
+// gbWide is the character beyond the BMP that a two-byte code stands for.
+func gbWide(code uint16) rune {
+	for _, run := range gbMissing {
+		if run.first == code {
+			return run.r
+		}
+	}
+	return utf8.RuneError
 }
 
 func gbIndex(a, b byte) int {
@@ -128,21 +142,48 @@ func decodeGB18030(raw []byte, euro bool) (text string, bad int) {
 	t := gb18030()
 	var b strings.Builder
 	b.Grow(len(raw) + len(raw)/2 + 3) // two bytes become at most three, four at most four
+	var buf [512]byte
+	n := 0
 	for i := 0; i < len(raw); {
-		n := asciiPrefix(raw[i:])
-		if n > 0 {
-			b.Write(raw[i : i+n])
-			i += n
+		if n > len(buf)-8 {
+			b.Write(buf[:n])
+			n = 0
+		}
+		if i+8 <= len(raw) {
+			if w := binary.LittleEndian.Uint64(raw[i:]); w&0x8080808080808080 == 0 {
+				binary.LittleEndian.PutUint64(buf[n:], w)
+				n += 8
+				i += 8
+				continue
+			}
+		}
+		if raw[i] < 0x80 {
+			buf[n] = raw[i]
+			n++
+			i++
 			continue
+		}
+		if i+1 < len(raw) && isGBTwoByte(raw[i], raw[i+1]) {
+			if r := t.decode[gbIndex(raw[i], raw[i+1])]; r >= 0x800 {
+				buf[n], buf[n+1], buf[n+2] = 0xE0|byte(r>>12), 0x80|byte(r>>6)&0x3F, 0x80|byte(r)&0x3F
+				n += 3
+				i += 2
+				continue
+			}
 		}
 		r, size := t.next(raw[i:], euro)
 		if size == 0 {
 			return "", i
 		}
-		b.WriteRune(r)
+		n += utf8.EncodeRune(buf[n:], r)
 		i += size
 	}
+	b.Write(buf[:n])
 	return b.String(), -1
+}
+
+func isGBTwoByte(a, b byte) bool {
+	return a > 0x80 && a != 0xFF && b >= 0x40 && b != 0x7F && b != 0xFF
 }
 
 // asciiPrefix is the number of bytes below 0x80 at the start of raw.
@@ -169,8 +210,10 @@ func (t *gbTable) next(raw []byte, euro bool) (r rune, size int) {
 		return 0, 0
 	}
 	b := raw[1]
-	if b >= 0x40 && b != 0x7F && b != 0xFF {
-		r = t.decode[gbIndex(a, b)]
+	if isGBTwoByte(a, b) {
+		if r = rune(t.decode[gbIndex(a, b)]); r == 0 {
+			r = gbWide(uint16(a)<<8 | uint16(b))
+		}
 		return r, 2
 	}
 	if !isDigit(b) || len(raw) < 4 || raw[2] < 0x81 || raw[2] == 0xFF || !isDigit(raw[3]) {

@@ -174,7 +174,12 @@ type frame struct {
 	group *Group
 	of    []element
 	at    int // index into of, -1 before the first
+	// groups counts the groups opened for each element of of.
+	groups [maxElements]int
 }
+
+// maxElements bounds the elements of one level of a grammar; a test holds the tables to it.
+const maxElements = 16
 
 // blockSize is how many groups and nodes are allocated at once.
 const blockSize = 32
@@ -187,11 +192,6 @@ func (g *grouper) newGroup(name string, parent *Group) *Group {
 	g.groups = g.groups[1:]
 	n.Name, n.Parent, n.Number = name, parent, 1
 	if parent != nil {
-		for c := parent.first; c != nil; c = c.next {
-			if c.group != nil && c.group.Name == name {
-				n.Number = c.group.Number + 1
-			}
-		}
 		g.append(parent, node{group: n})
 	}
 	return n
@@ -382,7 +382,10 @@ func (g *grouper) enter(depth, i int, s Segment, name string, v version) {
 			g.append(f.group, node{segment: s})
 			return
 		}
-		g.stack = append(g.stack, frame{group: g.newGroup(e.name, f.group), of: e.of, at: -1})
+		f.groups[i]++
+		child := g.newGroup(e.name, f.group)
+		child.Number = f.groups[i]
+		g.stack = append(g.stack, frame{group: child, of: e.of, at: -1})
 		i = childFor(e, name, v)
 	}
 }
@@ -404,7 +407,7 @@ func childFor(e *element, name string, v version) int {
 
 // pop closes the innermost group.
 func (g *grouper) pop() {
-	f := g.stack[len(g.stack)-1]
+	f := &g.stack[len(g.stack)-1]
 	g.stack = g.stack[:len(g.stack)-1]
 	if f.group.Name == "ORDER_OBSERVATION" && f.group.Group("OBSERVATION") == nil {
 		if sp := f.group.Group("SPECIMEN"); sp != nil && sp.holdsOBX() {

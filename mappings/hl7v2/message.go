@@ -2,6 +2,7 @@ package hl7v2
 
 import (
 	"fmt"
+	"math/bits"
 	"strings"
 )
 
@@ -79,7 +80,7 @@ func Parse(text string, opt ParseOptions) (*Message, error) {
 	if m.hex == "" {
 		m.hex = UTF8
 	}
-	p := parser{m: m, lim: lim, fs: &fs, end: end, hasLF: strings.IndexByte(text[start:end], '\n') >= 0}
+	p := parser{m: m, lim: lim, fs: &fs, end: end, nextCR: -1, hasLF: strings.IndexByte(text[start:end], '\n') >= 0}
 	if err := p.run(start); err != nil {
 		return nil, err
 	}
@@ -113,6 +114,7 @@ type parser struct {
 	fs     *findings
 	end    int
 	hasLF  bool
+	nextCR int  // offset of a CR behind all that is read, or where the text ends
 	ending bool // CodeSegmentEnding is reported
 	seen   occurrences
 }
@@ -126,7 +128,11 @@ func (p *parser) run(at int) error {
 		return &Error{Code: CodeLimit, Offset: -1, Detail: fmt.Sprintf("more than %d fields", p.lim.MaxFields)}
 	}
 	m.seps = make([]uint32, 0, n)
-	m.segs = make([]Segment, 0, min(n/8+4, p.lim.MaxSegments))
+	lines := 1 + strings.Count(text[at:], "\r")
+	if p.hasLF {
+		lines += strings.Count(text[at:], "\n")
+	}
+	m.segs = make([]Segment, 0, min(lines, n+1, p.lim.MaxSegments))
 	for at < len(text) {
 		end, next, breaks := p.segmentEnd(text, at)
 		if len(m.segs) >= p.lim.MaxSegments {
@@ -136,7 +142,8 @@ func (p *parser) run(at int) error {
 			return &Error{Code: CodeMessageSecond, Offset: at, Detail: "a second MSH; use Split first"}
 		}
 		seg := Segment{m: m, start: uint32(at), end: uint32(end), first: uint32(len(m.seps))}
-		seg.occurrence = p.seen.next(text[at : at+3])
+		seg.header = isHeader(text[at:])
+		seg.occurrence = p.seen.next(text[at:])
 		m.seps = appendOffsets(m.seps, text, at+3, end, sep)
 		seg.fields = uint32(len(m.seps)) - seg.first
 		m.segs = append(m.segs, seg)
@@ -167,18 +174,23 @@ func (p *parser) segmentEnd(text string, at int) (end, next, breaks int) {
 	}
 }
 
+// lineEnd is the offset of the first CR or LF from at on. The next CR is remembered, for a text without any is searched only once.
 func (p *parser) lineEnd(text string, at int) int {
-	end := len(text)
-	if i := strings.IndexByte(text[at:], '\r'); i >= 0 {
-		end = at + i
-	}
-	if p.hasLF {
-		if i := strings.IndexByte(text[at:end], '\n'); i >= 0 {
-			end = at + i
+	if p.nextCR < at {
+		p.nextCR = len(text)
+		if i := strings.IndexByte(text[at:], '\r'); i >= 0 {
+			p.nextCR = at + i
 		}
 	}
-	return end
+	if p.hasLF {
+		if i := strings.IndexByte(text[at:p.nextCR], '\n'); i >= 0 {
+			return at + i
+		}
+	}
+	return p.nextCR
 }
+
+func isHeader(s string) bool { return s[:3] == "MSH" || s[:3] == "FHS" || s[:3] == "BHS" }
 
 // isSegmentStart reports whether s begins with a segment's name and the field separator. A name alone on its line is
 // accepted in capitals only (an empty DSC), for a continued text may well have a word of three letters.
@@ -196,10 +208,24 @@ func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
 func isAlnum(c byte) bool  { return isLetter(c) || isDigit(c) }
 
-// appendOffsets appends the offset of each sep in text[at:end].
+// appendOffsets appends the offset of each sep in text[at:end], eight bytes a step.
 func appendOffsets(dst []uint32, text string, at, end int, sep byte) []uint32 {
+	const low, high = 0x0101010101010101, 0x8080808080808080
 	s := text[:end]
-	for i := at; i < len(s); i++ {
+	pattern := low * uint64(sep)
+	i := at
+	for ; i+8 <= len(s); i += 8 {
+		b := s[i : i+8]
+		w := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		// A byte of w^pattern is zero where w holds sep; the exact form, for a false hit would follow a true one otherwise.
+		w ^= pattern
+		hit := ^((w&^high + (low * 0x7F)) | w | low*0x7F)
+		for ; hit != 0; hit &= hit - 1 {
+			dst = append(dst, uint32(i+bits.TrailingZeros64(hit)/8))
+		}
+	}
+	for ; i < len(s); i++ {
 		if s[i] == sep {
 			dst = append(dst, uint32(i))
 		}
@@ -209,20 +235,21 @@ func appendOffsets(dst []uint32, text string, at, end int, sep byte) []uint32 {
 
 // occurrences counts segments by name. Few names occur, and mostly the last one again.
 type occurrences struct {
-	names  [24]string
+	names  [24]uint32 // three characters each
 	counts [24]uint32
 	n      int
 	last   int
-	more   map[string]uint32
+	more   map[uint32]uint32
 }
 
-func (o *occurrences) next(name string) uint32 {
+func (o *occurrences) next(text string) uint32 {
+	name := uint32(text[0])<<16 | uint32(text[1])<<8 | uint32(text[2])
 	if o.n > 0 && o.names[o.last] == name {
 		o.counts[o.last]++
 		return o.counts[o.last]
 	}
-	for i := range o.names[:o.n] {
-		if o.names[i] == name {
+	for i, known := range o.names[:o.n] {
+		if known == name {
 			o.last = i
 			o.counts[i]++
 			return o.counts[i]
@@ -234,7 +261,7 @@ func (o *occurrences) next(name string) uint32 {
 		return 1
 	}
 	if o.more == nil {
-		o.more = make(map[string]uint32)
+		o.more = make(map[uint32]uint32)
 	}
 	o.more[name]++
 	return o.more[name]

@@ -102,6 +102,27 @@ func TestCounts(t *testing.T) {
 	if strings.Join(reps, " ") != "PI NI" {
 		t.Errorf("repetitions %v", reps)
 	}
+	for field, want := range map[int]string{2: "empty", 5: "present", 9: "null", 10: ""} {
+		got := ""
+		for _, r := range pid.Field(field).Each() {
+			got += r.State().String()
+		}
+		if got != want {
+			t.Errorf("PID-%d repeats as %q, want %q", field, got, want)
+		}
+	}
+}
+
+func TestLongTextsAreReadInTime(t *testing.T) {
+	// Quadratic work would take minutes here.
+	m := mustParse(t, "MSH|^~\\&|A\n"+strings.Repeat("NTE|1\n", 45_000)+"OBX|1||||"+strings.Repeat("x~", 1<<20)+"\n")
+	n := 0
+	for range m.Segment("OBX", 1).Field(5).Each() {
+		n++
+	}
+	if m.Len() != 45_002 || n != 1<<20+1 {
+		t.Errorf("%d segments, %d repetitions", m.Len(), n)
+	}
 }
 
 func TestLabelsNameTheOccurrenceInTheMessage(t *testing.T) {

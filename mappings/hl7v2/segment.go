@@ -12,6 +12,7 @@ type Segment struct {
 	first      uint32 // index of the first separator in Message.seps
 	fields     uint32 // number of separators
 	occurrence uint32 // 1 for the first of its name
+	header     bool   // MSH, FHS or BHS: the first field is the field separator itself
 }
 
 // Exists is false for the zero Segment.
@@ -42,21 +43,12 @@ func (s Segment) Raw() string {
 // Label names the place of the segment in its message: "OBX[3]".
 func (s Segment) Label() string { return s.Position(0, 0, 0, 0).String() }
 
-// header reports whether the first field is the field separator itself (MSH, and FHS and BHS of batches).
-func (s Segment) header() bool {
-	switch s.Name() {
-	case "MSH", "FHS", "BHS":
-		return true
-	}
-	return false
-}
-
 // Fields is the highest field number that is written, 0 for none.
 func (s Segment) Fields() int {
 	if s.m == nil {
 		return 0
 	}
-	if s.header() {
+	if s.header {
 		return int(s.fields) + 1
 	}
 	return int(s.fields)
@@ -68,7 +60,7 @@ func (s Segment) Field(n int) Value {
 	if s.m == nil || n < 1 {
 		return Value{}
 	}
-	if s.header() {
+	if s.header {
 		switch n {
 		case 1:
 			return Value{raw: s.m.text[s.start+3 : s.start+4], state: Present, level: levelAtom, m: s.m}
@@ -110,10 +102,10 @@ func (s State) String() string {
 }
 
 func stateOf(raw string) State {
-	switch raw {
-	case "":
+	switch {
+	case len(raw) == 0:
 		return Empty
-	case `""`:
+	case len(raw) == 2 && raw == `""`:
 		return Null
 	}
 	return Present
@@ -171,16 +163,36 @@ func (v Value) Repetition(n int) Value {
 
 // Component is component n, from 1; of a field, that of its first repetition. Ask Repetitions first where a field repeats.
 func (v Value) Component(n int) Value {
-	switch v.level {
-	case levelField:
+	switch {
+	case v.level > levelRepetition:
+		if n == 1 {
+			return v
+		}
+		return Value{m: v.m}
+	case v.state != Present || n < 1:
 		return v.Repetition(1).part(n, levelComponent)
-	case levelRepetition:
-		return v.part(n, levelComponent)
 	}
-	if n == 1 {
-		return v
+	// One pass, since this is the commonest question: stop at the end of the component or of the first repetition.
+	sep, end := v.m.delims.Component, v.m.delims.Repetition
+	if v.level == levelRepetition {
+		end = 0
 	}
-	return Value{m: v.m}
+	raw, start := v.raw, 0
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case c == sep && sep != 0:
+			if n--; n == 0 {
+				return Value{raw: raw[start:i], state: stateOf(raw[start:i]), level: levelComponent, m: v.m}
+			}
+			start = i + 1
+		case c == end && end != 0:
+			raw = raw[:i]
+		}
+	}
+	if n > 1 {
+		return Value{m: v.m}
+	}
+	return Value{raw: raw[start:], state: stateOf(raw[start:]), level: levelComponent, m: v.m}
 }
 
 // Sub is subcomponent n, from 1; of a field or repetition, that of its first component.
@@ -214,12 +226,21 @@ func (v Value) count(at level, none int) int {
 	return 1 + strings.Count(v.raw, one(sep))
 }
 
-// Each yields the repetitions of a field with their numbers, from 1.
+// Each yields the repetitions of a field with their numbers, from 1; none if it is Absent.
 func (v Value) Each() iter.Seq2[int, Value] {
 	return func(yield func(int, Value) bool) {
-		for n := 1; ; n++ {
-			r := v.Repetition(n)
-			if r.state == Absent || !yield(n, r) || v.state == Null {
+		if v.state == Absent {
+			return
+		}
+		if v.level > levelField || v.state == Null || v.m.delims.Repetition == 0 {
+			yield(1, v.Repetition(1))
+			return
+		}
+		sep, rest := one(v.m.delims.Repetition), v.raw
+		for n, more := 1, true; more; n++ {
+			var raw string
+			raw, rest, more = strings.Cut(rest, sep)
+			if !yield(n, Value{raw: raw, state: stateOf(raw), level: levelRepetition, m: v.m}) {
 				return
 			}
 		}
@@ -257,6 +278,9 @@ func (v Value) part(n int, to level) Value {
 // Text is the value with its escape sequences resolved; "" if Absent, Empty or Null. Inner delimiters stay as they are,
 // so it is meant for a value without parts. See Delimiters.Unescape; unknown sequences stay as written.
 func (v Value) Text() string {
+	if v.state == Present && v.m.delims.Escape != 0 && strings.IndexByte(v.raw, v.m.delims.Escape) < 0 {
+		return v.raw
+	}
 	text, _ := v.Unescape()
 	return text
 }
