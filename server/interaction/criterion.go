@@ -32,9 +32,12 @@ func (s *Service) criterion(typ, query string) (*criterion, error) {
 	if len(pairs) == 0 {
 		return nil, issue.New(issue.Required, "condition.empty", "the condition names no search parameter", "")
 	}
-	q, _, err := s.registry.Parse(typ, pairs, false)
+	q, left, err := s.registry.Parse(typ, pairs, false)
 	if err != nil {
 		return nil, err
+	}
+	if len(left) > 0 {
+		return nil, issue.New(issue.Required, "condition.empty", "a condition uses all of its parameters, but "+left[0].Text, "")
 	}
 	plan, err := s.registry.Compile(q)
 	if err != nil {

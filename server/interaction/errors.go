@@ -9,11 +9,8 @@ import (
 	"meridian/server/store"
 )
 
-// The status codes that no IssueType stands for.
-const (
-	statusNotImplemented = 501
-	statusConflict       = 409
-)
+// statusNotImplemented is the HTTP status of what this deployment cannot do, which no IssueType stands for.
+const statusNotImplemented = 501
 
 // translate turns a store's error into one that a client may see; what is not
 // for clients comes back wrapped with what was done.

@@ -58,7 +58,7 @@ func walk(n element.Node, visit func(element.Node) error) error {
 		if err := visit(c); err != nil {
 			return err
 		}
-		if c.First().Valid() && c.TypeID() != bundleEntry {
+		if c.First().Valid() && c.Type().Name != "Bundle.entry" {
 			if err := walk(c, visit); err != nil {
 				return err
 			}
@@ -67,27 +67,9 @@ func walk(n element.Node, visit func(element.Node) error) error {
 	return nil
 }
 
-var (
-	bundleEntry  = typeID("Bundle.entry")
-	typeXHTML    = typeID("xhtml")
-	typeRef      = typeID("Reference")
-	linkingTypes = [...]schema.ID{typeID("uri"), typeID("url"), typeID("oid"), typeID("uuid")}
-)
-
-func typeID(name string) schema.ID {
-	if t := schema.ByName(name); t != nil {
-		return t.ID
-	}
-	return 0
-}
-
 // replacement gives the new text of a value, "" when it stays.
 func (l *linker) replacement(n element.Node, root string) (string, error) {
-	typ := n.TypeID()
-	if typ == typeXHTML {
-		return l.narrative(n, root), nil
-	}
-	if n.Parent().TypeID() == typeRef && n.Name() == "reference" {
+	if n.Parent().TypeID() == schema.TypeReference && n.Name() == "reference" {
 		text := n.Text()
 		if to := l.resolve(text, root); to != "" {
 			return to, nil
@@ -97,12 +79,23 @@ func (l *linker) replacement(n element.Node, root string) (string, error) {
 		}
 		return "", nil
 	}
-	for _, t := range linkingTypes {
-		if typ == t {
+	switch n.TypeID() {
+	case schema.TypeXhtml:
+		return l.narrative(n, root), nil
+	case schema.TypeUri, schema.TypeUrl, schema.TypeOid, schema.TypeUuid:
+		if l.mayLink(n.Bytes(), root) {
 			return l.resolve(n.Text(), root), nil
 		}
 	}
 	return "", nil
+}
+
+// mayLink says without allocating that a text cannot name an entry, as most uris cannot.
+func (l *linker) mayLink(text []byte, root string) bool {
+	if _, ok := l.byURL[string(text)]; ok || bytes.Contains(text, []byte("/_history/")) {
+		return true
+	}
+	return root != "" && bytes.IndexByte(text, ':') < 0
 }
 
 // resolve finds what a link names among the entries: its stored address, with

@@ -172,7 +172,10 @@ func (r *request) append(dst []byte, page *store.Page, included []store.Resource
 	if r.total >= 0 {
 		dst = strconv.AppendInt(append(dst, `,"total":`...), int64(r.total), 10)
 	}
-	dst = r.appendLinks(dst, page)
+	dst, err := r.appendLinks(dst, page)
+	if err != nil {
+		return dst, err
+	}
 	w := entryWriter{r: r, dst: dst}
 	for i := range page.Rows {
 		if err := w.resource(&page.Rows[i].Resource, "match"); err != nil {
@@ -194,7 +197,7 @@ func (r *request) append(dst []byte, page *store.Page, included []store.Resource
 }
 
 // appendLinks: self says what was used, and on a later page which one it is.
-func (r *request) appendLinks(dst []byte, page *store.Page) []byte {
+func (r *request) appendLinks(dst []byte, page *store.Page) ([]byte, error) {
 	path := r.s.base + "/" + r.typ
 	first := path
 	if r.used != "" {
@@ -212,9 +215,12 @@ func (r *request) appendLinks(dst []byte, page *store.Page) []byte {
 			c.Query = strings.TrimPrefix(c.Query+"&_explain=true", "&")
 		}
 		token := r.s.cursors.seal(c.append(nil), searchScope(r.s.registry.IndexVersion(), r.typ))
+		if len(token) > maxCursor {
+			return dst, issue.New(issue.TooCostly, "search.too-long", "the parameters are too long for a link to the next page: ask for fewer values, or with _count for all that match", "").WithStatus(400)
+		}
 		dst = appendLink(append(dst, ','), "next", path+"?_cursor="+token)
 	}
-	return append(dst, ']')
+	return append(dst, ']'), nil
 }
 
 // entryWriter appends the entries of a searchset.

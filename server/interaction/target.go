@@ -46,30 +46,38 @@ func (s *Service) parseTarget(url string) (target, error) {
 	if t.Type = parts[0]; !IsResourceType(t.Type) {
 		return t, unknownType(t.Type)
 	}
-	if len(parts) >= 2 && parts[1] == "_history" {
-		t.History = true
-		parts = append(parts[:1:1], parts[2:]...)
-	} else if len(parts) >= 2 {
-		if t.ID = parts[1]; !ValidID(t.ID) && t.ID[:min(1, len(t.ID))] != "$" && t.ID != "_search" {
-			return t, issue.New(issue.Value, "id.invalid", "an id has 1 to 64 characters of A-Z a-z 0-9 - .", "")
+	return t, t.parsePath(parts[1:])
+}
+
+// parsePath reads what follows the type: id, _history, version.
+func (t *target) parsePath(parts []string) error {
+	if len(parts) > 0 && parts[0] != "_history" {
+		if t.ID = parts[0]; strings.HasPrefix(t.ID, "$") || strings.HasPrefix(t.ID, "_") {
+			return noSuchInteraction()
 		}
-		parts = append(parts[:1:1], parts[2:]...)
-		if len(parts) >= 2 && parts[1] == "_history" {
-			t.History = true
-			parts = append(parts[:1:1], parts[2:]...)
+		if !ValidID(t.ID) {
+			return issue.New(issue.Value, "id.invalid", "an id has 1 to 64 characters of A-Z a-z 0-9 - .", "")
 		}
+		parts = parts[1:]
 	}
-	if len(parts) == 2 && t.History && t.ID != "" {
-		v, ok := ParseVersion(parts[1])
+	if len(parts) > 0 && parts[0] == "_history" {
+		t.History, parts = true, parts[1:]
+	}
+	if len(parts) == 1 && t.History && t.ID != "" {
+		v, ok := ParseVersion(parts[0])
 		if !ok {
-			return t, notFound(t.Key)
+			return notFound(t.Key)
 		}
-		t.Version, t.History, parts = v, false, parts[:1]
+		t.Version, t.History, parts = v, false, nil
 	}
-	if len(parts) > 1 || strings.HasPrefix(t.ID, "$") || strings.HasPrefix(t.ID, "_") {
-		return t, issue.New(issue.NotSupported, "bundle.url", "this server has no such interaction in a bundle", "")
+	if len(parts) > 0 {
+		return noSuchInteraction()
 	}
-	return t, nil
+	return nil
+}
+
+func noSuchInteraction() error {
+	return issue.New(issue.NotSupported, "bundle.url", "this server has no such interaction in a bundle", "")
 }
 
 // ParseVersion reads a version id of this server, a decimal number from 1.

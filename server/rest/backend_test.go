@@ -24,13 +24,29 @@ var mapBackend = backend{"map", func(_ testing.TB, c storetest.Config) store.Sto
 // backends lists the stores that every test runs on: the map that is the
 // oracle, the embedded store in memory, and MongoDB when MERIDIAN_TEST_MONGODB names one.
 func backends(t *testing.T) []backend {
-	list := []backend{mapBackend, {"pebble", openPebble}}
+	list := []backend{mapBackend, {"standalone", openStandalone}, {"pebble", openPebble}}
 	if uri := os.Getenv("MERIDIAN_TEST_MONGODB"); uri != "" {
 		list = append(list, backend{"mongodb", func(t testing.TB, c storetest.Config) store.Store { return openMongo(t, uri, c) }})
 	} else {
 		t.Log("SKIPPED on MongoDB: MERIDIAN_TEST_MONGODB is not set")
 	}
 	return list
+}
+
+// standalone is the map as a standalone MongoDB is: without transactions.
+type standalone struct{ store.Store }
+
+func openStandalone(_ testing.TB, c storetest.Config) store.Store {
+	return standalone{storetest.NewMap(c)}
+}
+
+func (standalone) Transactions() bool { return false }
+
+func (s standalone) Commit(ctx context.Context, p store.CommitParams) error {
+	if len(p.Writes) > 1 {
+		return store.ErrNoTransactions
+	}
+	return s.Store.Commit(ctx, p)
 }
 
 func openPebble(t testing.TB, c storetest.Config) store.Store {

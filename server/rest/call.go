@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	kgzip "github.com/klauspost/compress/gzip"
@@ -35,10 +34,8 @@ type call struct {
 // maxKept is the largest buffer that a call keeps, in bytes.
 const maxKept = 1 << 20
 
-var calls = sync.Pool{New: func() any { return new(call) }}
-
 func newCall(h *Handler, c echo.Context) *call {
-	x := calls.Get().(*call)
+	x := h.calls.Get().(*call)
 	*x = call{Context: c, h: h, ctx: c.Request().Context(), body: x.body[:0], out: x.out[:0]}
 	return x
 }
@@ -50,8 +47,9 @@ func (x *call) release() {
 	if cap(x.out) > maxKept {
 		x.out = nil
 	}
+	h := x.h
 	*x = call{body: x.body, out: x.out}
-	calls.Put(x)
+	h.calls.Put(x)
 }
 
 // limit gives the request a deadline.

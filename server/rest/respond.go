@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/klauspost/compress/gzip"
 
@@ -26,11 +25,6 @@ var (
 	encodingGzip = []string{"gzip"}
 	varyEncoding = []string{"Accept-Encoding"}
 )
-
-var gzipWriters = sync.Pool{New: func() any {
-	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is a constant that is valid
-	return w
-}}
 
 // send writes a whole answer.
 func (x *call) send(status int, body []byte) error {
@@ -78,11 +72,11 @@ func (x *call) sendGzip(status int, body []byte) error {
 	if x.Request().Method == http.MethodHead {
 		return nil
 	}
-	z := gzipWriters.Get().(*gzip.Writer)
+	z := x.h.gzips.Get().(*gzip.Writer)
 	z.Reset(w)
 	_, _ = z.Write(body)
 	_ = z.Close()
-	gzipWriters.Put(z)
+	x.h.gzips.Put(z)
 	return nil
 }
 

@@ -23,8 +23,10 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -66,6 +68,8 @@ type Handler struct {
 	access    *slog.Logger
 	errors    *slog.Logger
 	metrics   *metrics
+	calls     sync.Pool // of *call
+	gzips     sync.Pool // of *gzip.Writer
 }
 
 // New gives the handler of all routes.
@@ -91,6 +95,11 @@ func New(o Options) *Handler {
 		reg = prometheus.NewRegistry()
 	}
 	h.metrics = newMetrics(reg)
+	h.calls.New = func() any { return new(call) }
+	h.gzips.New = func() any {
+		w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is a constant that is valid
+		return w
+	}
 	h.echo.HTTPErrorHandler = h.routeError
 	h.routes()
 	h.echo.GET("/healthz", h.healthz)

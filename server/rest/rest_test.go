@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -292,6 +293,23 @@ func TestTheCapabilityStatementSaysWhatIsRegistered(t *testing.T) {
 	}
 	if want := len(schema.ResourceTypes()); types != want {
 		t.Errorf("%d resource types, want %d", types, want)
+	}
+}
+
+func TestAQueryTooLongForALinkSaysSoInsteadOfEnding(t *testing.T) {
+	s := newServer(t, mapBackend)
+	for i := range 3 {
+		s.send("PUT", fmt.Sprintf("/fhir/Patient/p%d", i), fmt.Sprintf(`{"resourceType":"Patient","id":"p%d"}`, i))
+	}
+	form := "_id=p0,p1,p2" + strings.Repeat(",none", 8000)
+	post := func(form string) *httptest.ResponseRecorder {
+		return s.send("POST", "/fhir/Patient/_search", form, "Content-Type", "application/x-www-form-urlencoded")
+	}
+	if w := post(form + "&_count=2"); w.Code != 400 || !strings.Contains(w.Body.String(), "search.too-long") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := post(form + "&_count=3"); w.Code != 200 {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 
