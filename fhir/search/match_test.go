@@ -174,3 +174,21 @@ func TestURIs(t *testing.T) {
 		"url=http://acme.org/fhir/ValueSet/123", "!url=http://acme.org/fhir/ValueSet", "!url=http://acme.org/fhir/valueset/123", "url:missing=false",
 		"_profile=http://p/x", "_profile=http://p/x|1", "!_profile=http://p/x|2", "_source=http://s#1", "!_source=http://s")
 }
+
+// Texts around MaxValue: what is cut off still decides.
+func TestLongValues(t *testing.T) {
+	r := testRegistry(t)
+	for _, unit := range []string{"a", "é", "张", "𬎆"} {
+		for n := MaxValue/len(unit) - 2; n <= MaxValue/len(unit)+2; n++ {
+			text := strings.Repeat(unit, n)
+			body := `{"resourceType":"Patient","identifier":[{"system":"` + text + `","value":"` + text + `"}],"name":[{"text":"` + text + `"}],
+				"managingOrganization":{"reference":"http://x/` + text + `"},"meta":{"source":"` + text + `"}}`
+			for _, more := range []string{"", unit, "b"} {
+				for _, q := range []string{"identifier=", "identifier=" + text + "|", "identifier:not=", "name=", "name:exact=", "name:contains=", "_source=", "organization=http://x/"} {
+					check(t, r, body, q+text+more, (more == "") != (q == "identifier:not="))
+				}
+				check(t, r, body, "identifier="+text+more+"|", more == "")
+			}
+		}
+	}
+}

@@ -27,6 +27,7 @@ const (
 	idUnsupported          = "search.not-supported"
 	idInvalidValue         = "search.invalid-value"
 	idTooMany              = "search.too-many"
+	idEmpty                = "search.empty"
 	idNotSortable          = "search.not-sortable"
 	idModifierNotForKind   = "search.modifier-not-for-type"
 	statusBadRequest       = 400
@@ -39,7 +40,9 @@ const (
 // be read (value), too many of anything (too-costly).
 //
 // A lenient search leaves unknown and unsupported parameters and modifiers out
-// and gives a warning for each; unreadable values stay errors.
+// and gives a warning for each; unreadable values stay errors. A parameter
+// without a value is left out with a warning in either mode, so who changes
+// resources by criteria must refuse when there is any warning.
 //
 // https://hl7.org/fhir/R4/search.html, https://hl7.org/fhir/R4/search.html#errors
 func (r *Registry) Parse(typ string, values []Pair, lenient bool) (*Query, []issue.Issue, error) {
@@ -82,7 +85,17 @@ func (p *parser) refuse(code issue.Code, id, format string, args ...any) {
 		p.fail(code, id, format, args...)
 		return
 	}
-	p.warnings = append(p.warnings, issue.Issue{Severity: issue.Warning, Code: code, ID: id, Text: fmt.Sprintf(format, args...) + "; it was left out", Offset: issue.NoOffset})
+	p.warn(code, id, fmt.Sprintf(format, args...))
+}
+
+func (p *parser) warn(code issue.Code, id, text string) {
+	p.warnings = append(p.warnings, issue.Issue{Severity: issue.Warning, Code: code, ID: id, Text: text + "; it was left out", Offset: issue.NoOffset})
+}
+
+// leave is for a parameter without a value, which is no error but selects nothing.
+// https://hl7.org/fhir/R4/http.html#search
+func (p *parser) leave(name string) {
+	p.warn(issue.Value, idEmpty, fmt.Sprintf("the parameter %s has no value", strconv.Quote(short(name))))
 }
 
 // pair reads one parameter and keeps as used what was understood of it.
@@ -126,7 +139,7 @@ func (p *parser) criterion(name, modifier string, v Pair) {
 		return
 	}
 	if v.Value == "" {
-		p.fail(issue.Value, idInvalidValue, "the parameter %s has no value", strconv.Quote(short(v.Name)))
+		p.leave(v.Name)
 		return
 	}
 	if c.Modifier == ModMissing {

@@ -22,6 +22,10 @@ func (p *parser) result(name, modifier, v string) bool {
 		p.resultModifier(name, modifier)
 		return true
 	}
+	if v == "" {
+		p.leave(name)
+		return true
+	}
 	switch name {
 	case "_sort":
 		for _, s := range strings.Split(v, ",") {
