@@ -2,16 +2,6 @@ package fhirpath
 
 // suiteExceptions are the cases of the published suite that fail: name → reason.
 var suiteExceptions = map[string]string{
-	// Units of different prefix or dimension wait for fhir/ucum.
-	"testQuantity1":   "needs conversion of UCUM units",
-	"testQuantity2":   "needs conversion of UCUM units",
-	"testQuantity3":   "needs conversion of UCUM units",
-	"testQuantity4":   "needs conversion of UCUM units",
-	"testQuantity9":   "needs the product of UCUM units",
-	"testQuantity10":  "needs the quotient of UCUM units",
-	"testNEquality24": "needs conversion of UCUM units",
-	"Comparable1":     "needs conversion of UCUM units",
-
 	// The suite and the specification differ.
 	"testPlusDate19":                   "N1: places behind the point are ignored for precisions above seconds only; 0.1 s is added",
 	"LowBoundaryDecimal15":             "-0.0 lies above -0.0034; a low boundary may not",

@@ -1,6 +1,11 @@
 package fhirpath
 
-import "meridian/fhir/value"
+import (
+	"strings"
+
+	"meridian/fhir/ucum"
+	"meridian/fhir/value"
+)
 
 const ucumSystem = "http://unitsofmeasure.org"
 
@@ -120,7 +125,37 @@ func commensurable(x, y Quantity) (a, b value.Decimal, ok bool) {
 	if x.Calendar && y.Calendar && cx >= calMonth && cy >= calMonth {
 		return months(x), months(y), true
 	}
-	return value.Decimal{}, value.Decimal{}, false
+	u, v, ok := units(x, y)
+	if !ok || !u.Comparable(v) {
+		return value.Decimal{}, value.Decimal{}, false
+	}
+	a, okA := u.ToBase(x.Value)
+	b, okB := v.ToBase(y.Value)
+	return a, b, okA && okB
+}
+
+// units parses both units.
+func units(x, y Quantity) (u, v ucum.Unit, ok bool) {
+	codeX, okX := x.ucumCode()
+	codeY, okY := y.ucumCode()
+	if !okX || !okY {
+		return u, v, false
+	}
+	u, errX := ucum.Parse(codeX)
+	v, errY := ucum.Parse(codeY)
+	return u, v, errX == nil && errY == nil
+}
+
+// ucumCode gives q's unit in UCUM; false for calendar months and years, which have no length.
+func (q Quantity) ucumCode() (string, bool) {
+	if !q.Calendar {
+		return q.Unit, true
+	}
+	codes := [...]string{calMillisecond: "ms", calSecond: "s", calMinute: "min", calHour: "h", calDay: "d", calWeek: "wk"}
+	if c := q.duration(); int(c) < len(codes) {
+		return codes[c], true
+	}
+	return "", false
 }
 
 func months(q Quantity) value.Decimal {
@@ -145,31 +180,63 @@ func compareQuantities(x, y Quantity) (int, knowledge) {
 	return a.Cmp(b), true
 }
 
+// equivalentQuantities compares in the coarser unit, to the precision of the
+// less precise. A calendar year or month is equivalent to UCUM's.
 func equivalentQuantities(x, y Quantity) bool {
-	if a, b, ok := commensurable(x, y); ok {
-		return equivalentDecimals(a, b)
+	if x.lasting() != "" && x.lasting() == y.lasting() {
+		return equivalentDecimals(x.Value, y.Value)
 	}
-	return false
+	u, v, ok := units(x, y)
+	if !ok || !u.Comparable(v) {
+		a, b, ok := commensurable(x, y)
+		return ok && equivalentDecimals(a, b)
+	}
+	if c, _ := ucum.Compare(value.DecimalFromInt(1), u, value.DecimalFromInt(1), v); c < 0 {
+		x, y, u, v = y, x, v, u
+	}
+	b, ok := ucum.Convert(y.Value, v, u)
+	return ok && equivalentDecimals(x.Value, b)
+}
+
+// lasting is "a" or "mo" for years and months of either kind.
+func (q Quantity) lasting() string {
+	switch {
+	case q.Calendar && q.duration() == calYear, !q.Calendar && q.Unit == "a":
+		return "a"
+	case q.Calendar && q.duration() == calMonth, !q.Calendar && q.Unit == "mo":
+		return "mo"
+	}
+	return ""
 }
 
 // finerUnit brings x and y to the finer of their units. ok is false where there is none.
 func finerUnit(x, y Quantity) (a, b value.Decimal, unit Quantity, ok bool) {
-	cx, cy := x.duration(), y.duration()
-	switch {
-	case cx == 0 || cy == 0:
-		return a, b, x, false
-	case cx == cy:
-		return x.Value, y.Value, x, true
-	}
 	unit = x
-	if cy < cx {
+	if one := value.DecimalFromInt(1); finer(Quantity{one, y.Unit, y.Calendar}, Quantity{one, x.Unit, x.Calendar}) {
 		unit = y
 	}
-	if a, ok = convertTime(x, unit); !ok {
+	if a, ok = convertTo(x, unit); !ok {
 		return a, b, unit, false
 	}
-	b, ok = convertTime(y, unit)
+	b, ok = convertTo(y, unit)
 	return a, b, unit, ok
+}
+
+func finer(x, y Quantity) bool {
+	c, known := compareQuantities(x, y)
+	return bool(known) && c < 0
+}
+
+// convertTo gives q's value in another unit.
+func convertTo(q, unit Quantity) (value.Decimal, bool) {
+	if q.duration() != 0 && unit.duration() != 0 {
+		return convertTime(q, unit)
+	}
+	u, v, ok := units(q, unit)
+	if !ok {
+		return value.Decimal{}, false
+	}
+	return ucum.Convert(q.Value, u, v)
 }
 
 // convertTime gives q's value in another unit of time.
@@ -195,19 +262,39 @@ func convertQuantity(q Quantity, unit string) (Quantity, bool) {
 	if to.Unit == q.Unit && to.Calendar == q.Calendar {
 		return q, true
 	}
-	if q.duration() == 0 || to.duration() == 0 {
-		return q, false
-	}
-	v, ok := convertTime(q, to)
+	v, ok := convertTo(q, to)
 	to.Value = v
 	return to, ok
 }
 
-// unitProduct and unitQuotient need units of more than one dimension.
+// unitProduct multiplies two units; where the result has no dimension, it is a number.
 func (ev *evaluator) unitProduct(n *Binary, x, y Quantity) error {
-	return ev.fail(Missing, n, "the product of these units is not known")
+	return ev.unitCombination(n, x, y, ".", value.Decimal.Mul)
 }
 
 func (ev *evaluator) unitQuotient(n *Binary, x, y Quantity) error {
-	return ev.fail(Missing, n, "the quotient of these units is not known")
+	return ev.unitCombination(n, x, y, "/", func(a, b value.Decimal) (value.Decimal, bool) { return a.Quo(b, quotientPlaces) })
+}
+
+func (ev *evaluator) unitCombination(n *Binary, x, y Quantity, sign string, op func(a, b value.Decimal) (value.Decimal, bool)) error {
+	codeX, okX := x.ucumCode()
+	codeY, okY := y.ucumCode()
+	if !okX || !okY {
+		return ev.fail(Execution, n, "a calendar unit is no part of a product")
+	}
+	if strings.ContainsAny(codeY, "./") {
+		codeY = "(" + codeY + ")"
+	}
+	code := codeX + sign + codeY
+	u, err := ucum.Parse(code)
+	if err != nil {
+		return ev.fail(Execution, n, "'%s' needs units of UCUM that may be multiplied", n.Op)
+	}
+	v, ok := op(x.Value, y.Value)
+	if ok && u.Canonical() == "1" {
+		v, ok = u.ToBase(v)
+		code = "1"
+	}
+	ev.pushQuantity(v, code, false, ok)
+	return nil
 }
