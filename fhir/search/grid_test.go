@@ -27,15 +27,11 @@ func TestNumberGrid(t *testing.T) {
 			roots = append(roots, parseBody(t, []byte(observation(q))))
 		}
 	}
-	hits := map[string]int{}
+	all, hits := indexed(t, r, roots), map[string]int{}
 	for _, v := range numberGrid {
 		for _, p := range comparators {
 			q := query(t, r, "Observation", "value-quantity="+p+v+"||mg")
-			for _, root := range roots {
-				if agree(t, r, q, root) {
-					hits[p]++
-				}
-			}
+			hits[p] += agreeAll(t, r, q, all)
 		}
 	}
 	ranges(t, r)
@@ -78,15 +74,11 @@ func TestDateGrid(t *testing.T) {
 		}
 	}
 	asked := append([]string{"2013-01-14T10:00", "2013-01-14T10:00:00", "2013-01-14T10:00%2B08:00"}, dateGrid...)
-	hits := map[string]int{}
+	all, hits := indexed(t, r, roots), map[string]int{}
 	for _, v := range asked {
 		for _, p := range comparators {
 			q := query(t, r, "Observation", "date="+p+v)
-			for _, root := range roots {
-				if agree(t, r, q, root) {
-					hits[p]++
-				}
-			}
+			hits[p] += agreeAll(t, r, q, all)
 		}
 	}
 	for _, p := range comparators {

@@ -3,7 +3,7 @@
 //
 // Contract:
 //
-//	New(Options{Zone, BaseURL, Now}) (*Registry, error)    all R4 search parameters, compiled lazily per type; safe for concurrent use
+//	New(Options{Zone, BaseURL, Now}) (*Registry, error)          all R4 search parameters, compiled when a type is first used
 //	(*Registry).Param(typ, code) (*Param, bool); Params(typ) []*Param
 //	(*Registry).Index(root element.Node, into *Facts) error      keys and forward values; extractors are a trie per type,
 //	                                                             FHIRPath where an expression does not fit
@@ -19,6 +19,22 @@
 //
 // Pair is one name=value of the query string, decoded, in order. A Query keeps
 // what was understood so that the self link shows exactly what was used.
+//
+// The same parameter goes three ways, and the tests hold them against each other:
+//
+//	expression  Observation.subject.where(resolve() is Patient)
+//	branch      subject, resolve Patient            branch.go: the simple subset, all that R4 uses
+//	trie        Observation → subject → emit        trie.go, index.go, then a file per kind: keys
+//	plan        subject[Patient]=123                compile.go, prefix.go: a tree over keys
+//	Match       FHIRPath, then datatype rules       match.go, matchrange.go: no keys
+//
+// For every query and resource, Match equals MatchFacts of the plan's tree and,
+// where there is one, the plan's Residual.
+//
+// A Registry, its Params and a parsed Query are safe for concurrent use. Facts
+// belong to the caller; their strings do not keep the body alive.
+//
+// docs/format/postings.md has the keys byte by byte.
 //
 // https://hl7.org/fhir/R4/search.html
 package search
