@@ -111,12 +111,15 @@ func (e *Expr) String() string { return Print(e.root) }
 // %resource and %rootResource. env may be nil. Errors are *Error of the kinds
 // Execution, Costly, Missing, and Semantic when env is Strict.
 func (e *Expr) Eval(env *Env, focus element.Node) (Collection, error) {
-	var in [1]Item
-	if !focus.Valid() {
-		return e.EvalItems(env, nil, nil)
+	return e.EvalItems(env, nil, focusOf(focus))
+}
+
+// focusOf is empty for the zero Node.
+func focusOf(n element.Node) Collection {
+	if !n.Valid() {
+		return nil
 	}
-	in[0] = NodeItem(focus)
-	return e.EvalItems(env, nil, in[:])
+	return Collection{NodeItem(n)}
 }
 
 // EvalItems is Eval with any collection as focus, and appends to dst.
@@ -142,7 +145,7 @@ func (e *Expr) EvalItems(env *Env, dst Collection, focus Collection) (Collection
 // https://hl7.org/fhirpath/N1/#singleton-evaluation-of-collections
 func (e *Expr) EvalBool(env *Env, focus element.Node) (result, known bool, err error) {
 	var out [4]Item
-	c, err := e.EvalItems(env, out[:0], Collection{NodeItem(focus)})
+	c, err := e.EvalItems(env, out[:0], focusOf(focus))
 	if err != nil {
 		return false, false, err
 	}
