@@ -24,6 +24,7 @@ type edge struct {
 	emits  []emit
 	node   *trieNode // nil where nothing lies below
 	target schema.ID // the type that node is about
+	free   bool      // there are no conditions
 }
 
 // emit says that the child is a value of a parameter.
@@ -85,7 +86,7 @@ func (n *trieNode) edge(t *schema.Type, i int, s step, types []schema.ID, target
 			return ed
 		}
 	}
-	ed := edge{step: s, types: types, child: -1, target: target}
+	ed := edge{step: s, types: types, child: -1, target: target, free: types == nil && s == step{}}
 	if s.child != "" {
 		ed.child = int16(elementIndex(schema.ByID(t.Elements[i].Types[0]), s.child))
 	}
@@ -171,7 +172,7 @@ func (b *builder) walk(n element.Node, t *trieNode) {
 		edges := t.elems[i]
 		for k := range edges {
 			ed := &edges[k]
-			if !b.holds(ed, c) {
+			if !ed.free && !b.holds(ed, c) {
 				continue
 			}
 			for _, e := range ed.emits {
