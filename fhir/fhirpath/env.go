@@ -13,11 +13,14 @@ type Resolver interface {
 	Resolve(reference string) (element.Node, error)
 }
 
-// Terminology answers memberOf().
+// Terminology answers memberOf(), subsumes() and subsumedBy().
 type Terminology interface {
 	// MemberOf says whether code (a code, Coding or CodeableConcept) is in the
 	// value set with that canonical; known is false where it cannot be said.
 	MemberOf(code element.Node, valueSet string) (member, known bool, err error)
+	// Subsumes says whether the concept a is b or an ancestor of b, both a
+	// Coding or CodeableConcept; known is false where it cannot be said.
+	Subsumes(a, b element.Node) (subsumes, known bool, err error)
 }
 
 // Profiles answers conformsTo().

@@ -172,6 +172,7 @@ func TestEval(t *testing.T) {
 		{"join", patient, "name.given.join('·')", "'三·四'"},
 		{"empty focus", element.Node{}, "name.exists()", "false"},
 		{"literals need no focus", element.Node{}, "1 + 1", "2"},
+		{"no modifier extension", patient, "checkModifiers('http://x').id", "'p1'"},
 		{"boundaries of a month", patient, "birthDate.highBoundary() | birthDate.lowBoundary()", "@1974-12-31, @1974-12-01"},
 		{"high boundary of a leap February", patient, "@2024-02.highBoundary()", "@2024-02-29"},
 	} {
@@ -211,6 +212,7 @@ func TestEvalErrors(t *testing.T) {
 		{"unknown element when strict", "name.firstName", Env{Strict: true}, Semantic},
 		{"a month of UCUM does not move dates", "@2014-01-01 + 1 'mo'", Env{}, Execution},
 		{"a bad pattern", "'a'.matches('(')", Env{}, Execution},
+		{"no terminology for subsumes", "name.use.first().subsumes(name.use.last())", Env{}, Missing},
 		{"steps", "descendants().select(descendants().count())", Env{Limits: Limits{Steps: 20}}, Costly},
 		{"comparisons of many with many", "descendants() ~ descendants().tail().combine(id)", Env{Limits: Limits{Steps: 40}}, Costly},
 		{"comparisons within a set", "descendants().select($index.toQuantity()).distinct()", Env{Limits: Limits{Steps: 300}}, Costly},
@@ -262,6 +264,10 @@ func (f fakeServices) MemberOf(n element.Node, valueSet string) (member, known b
 	return n.Text() == "true", valueSet == "http://x", nil
 }
 
+func (f fakeServices) Subsumes(a, b element.Node) (subsumes, known bool, err error) {
+	return len(a.Text()) <= len(b.Text()), true, nil
+}
+
 func TestServicesOfEnv(t *testing.T) {
 	f := fakeServices{parse(t, `{"resourceType":"Practitioner","id":"1"}`)}
 	env := &Env{Resolver: f, Terminology: f}
@@ -272,6 +278,8 @@ func TestServicesOfEnv(t *testing.T) {
 		{"active.memberOf('http://x')", "true"},
 		{"active.memberOf('http://y')", ""},
 		{"name.trace('n', use).count()", "2"},
+		{"name[1].use.subsumes(name[0].use)", "true"},
+		{"name[1].use.subsumedBy(name[0].use)", "false"},
 	} {
 		e, err := Compile(c[0])
 		if err != nil {

@@ -14,6 +14,9 @@ var fhirFunctions = []function{
 	{name: "getValue", eval: fnGetValue},
 	{name: "resolve", eval: fnResolve},
 	{name: "memberOf", least: 1, most: 1, eval: fnMemberOf},
+	{name: "subsumes", least: 1, most: 1, eval: func(ev *evaluator, n *Call, in []Item, sc *scope) error { return ev.subsumes(n, in, sc, false) }},
+	{name: "subsumedBy", least: 1, most: 1, eval: func(ev *evaluator, n *Call, in []Item, sc *scope) error { return ev.subsumes(n, in, sc, true) }},
+	{name: "checkModifiers", most: many, eval: fnCheckModifiers},
 	{name: "conformsTo", least: 1, most: 1, eval: fnConformsTo},
 	{name: "htmlChecks", eval: fnHTMLChecks},
 }
@@ -75,6 +78,54 @@ func fnMemberOf(ev *evaluator, n *Call, in []Item, sc *scope) error {
 		ev.pushBool(member)
 	}
 	return err
+}
+
+// subsumes asks Env.Terminology; turned swaps input and argument.
+func (ev *evaluator) subsumes(n *Call, in []Item, sc *scope, turned bool) error {
+	a, ok, err := ev.one(n, in)
+	if err != nil || !ok {
+		return err
+	}
+	b, ok, err := ev.argument(n, 0, sc)
+	if err != nil || !ok {
+		return err
+	}
+	if ev.env.Terminology == nil {
+		return ev.fail(Missing, n, "%s() has no terminology", n.Name)
+	}
+	if a.kind != Element || b.kind != Element {
+		return ev.fail(Execution, n, "%s() is between codes", n.Name)
+	}
+	if turned {
+		a, b = b, a
+	}
+	result, known, err := ev.env.Terminology.Subsumes(a.node, b.node)
+	if known {
+		ev.pushBool(result)
+	}
+	return err
+}
+
+// fnCheckModifiers gives the input, and an error where an item has a modifier
+// extension whose url is not among the arguments.
+func fnCheckModifiers(ev *evaluator, n *Call, in []Item, sc *scope) error {
+	known := map[string]bool{}
+	for k := range n.Args {
+		url, _, err := ev.textArgument(n, k, sc)
+		if err != nil {
+			return err
+		}
+		known[url] = true
+	}
+	for _, i := range in {
+		for c := i.node.First(); c.Valid(); c = c.Next() {
+			if c.Name() == "modifierExtension" && !known[string(c.Child("url").Bytes())] {
+				return ev.fail(Execution, n, "a modifier extension at %s is not expected", c.Location())
+			}
+		}
+		ev.push(i)
+	}
+	return nil
 }
 
 // fnConformsTo asks Env.Profiles. An unknown profile is an error.
