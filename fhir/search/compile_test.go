@@ -154,6 +154,7 @@ func TestPlans(t *testing.T) {
 		{"Observation", "patient=Group/123", "or()"},
 		{"Observation", "patient:missing=true", "not subject[Patient]^"},
 		{"Observation", "patient:identifier=1", "and(subject:identifier=1, subject[Patient]^)"},
+		{"AllergyIntolerance", "patient=1", "patient[Patient]=1"},
 		{"AuditEvent", "patient=1", "or(agent[Patient]=1, entity[Patient]=1)"},
 		{"Observation", "date=2026-01-02", "date lo>=2026-01-01T16:00:00Z hi<2026-01-02T16:00:00Z"},
 		{"Observation", "date=ne2026-01-02", "or(date lo<2026-01-01T16:00:00Z, date hi>=2026-01-02T16:00:00Z)"},

@@ -234,9 +234,27 @@ func (p *Param) narrow(t *schema.Type, whole *fhirpath.Expr) {
 	if e, err := fhirpath.Compile(p.Expression); err == nil {
 		p.expr = e
 	}
+	if p.Kind == KindReference && p.simple {
+		p.Targets = p.narrowTargets(t)
+	}
 	for _, b := range p.branches {
 		p.names = p.names || p.Kind == KindString && b.isName(t)
 	}
+}
+
+// narrowTargets keeps of the definition's targets those that the elements in t
+// allow: the definition of `patient` lists Group for all its types.
+func (p *Param) narrowTargets(t *schema.Type) []string {
+	var out []string
+	for _, typ := range p.Targets {
+		if slices.ContainsFunc(p.branches, func(b branch) bool { return b.mayName(t, typ) }) {
+			out = append(out, typ)
+		}
+	}
+	if len(out) == 0 {
+		return p.Targets
+	}
+	return out
 }
 
 // alternatives takes a union apart.

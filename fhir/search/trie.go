@@ -118,22 +118,43 @@ func elementIndex(t *schema.Type, name string) int {
 	return -1
 }
 
-// isName says whether the strings that b leads to are read as names.
-func (b branch) isName(t *schema.Type) bool {
-	types := []schema.ID{t.ID}
+// ends lists the definitions of the elements that b leads to in t, and the
+// types that they may have.
+func (b branch) ends(t *schema.Type) (elements []*schema.Element, types []schema.ID) {
+	types = []schema.ID{t.ID}
 	for _, s := range b.steps {
 		var next []schema.ID
+		elements = nil
 		for _, id := range types {
 			if i := elementIndex(schema.ByID(id), s.name); i >= 0 {
-				next = append(next, typesOf(&schema.ByID(id).Elements[i], s.as)...)
+				e := &schema.ByID(id).Elements[i]
+				elements = append(elements, e)
+				next = append(next, typesOf(e, s.as)...)
 			}
 		}
 		types = next
 	}
+	return elements, types
+}
+
+// isName says whether the strings that b leads to are read as names.
+func (b branch) isName(t *schema.Type) bool {
+	_, types := b.ends(t)
 	if slices.Contains(types, schema.TypeHumanName) {
 		return true
 	}
 	return nameRole(b.steps[len(b.steps)-1].name) != notAName && slices.Contains(types, schema.TypeString)
+}
+
+// mayName says whether the elements that b leads to may refer to resources of type target.
+func (b branch) mayName(t *schema.Type, target string) bool {
+	if r := b.resolve(); r != "" && r != target {
+		return false
+	}
+	elements, _ := b.ends(t)
+	return slices.ContainsFunc(elements, func(e *schema.Element) bool {
+		return len(e.Targets) == 0 || slices.Contains(e.Targets, "Resource") || slices.Contains(e.Targets, target)
+	})
 }
 
 // holds says whether c fulfils the edge's conditions.
