@@ -19,14 +19,14 @@ type row struct {
 	unit   string
 }
 
+// table is read only once it is complete.
 type table struct {
 	prefixes map[string]*big.Rat
 	rows     map[string]row
-	mu       sync.Mutex
 	resolved map[string]Unit
 }
 
-// units is the table, read once.
+// units is the table, read and reduced to base units at first use (some 2 ms).
 var units = sync.OnceValues(func() (*table, error) { return readTable(unitsText) })
 
 func readTable(text string) (*table, error) {
@@ -47,6 +47,11 @@ func readTable(text string) (*table, error) {
 			t.rows[f[1]] = row{f[1], f[2], f[3], f[4]}
 		default:
 			return nil, fmt.Errorf("ucum: malformed line %q", line)
+		}
+	}
+	for _, r := range t.rows {
+		if _, ok := t.resolve(r); !ok {
+			return nil, fmt.Errorf("ucum: unit %s has no meaning", r.code)
 		}
 	}
 	return t, nil
@@ -79,25 +84,24 @@ func (t *table) find(symbol string) (Unit, bool) {
 // metric units take prefixes; base units are metric.
 func (r row) metric() bool { return strings.ContainsAny(r.kind, "mb") }
 
+// resolve reduces r and, before it, what r is defined by. Only readTable calls
+// it for a row that is not resolved yet.
 func (t *table) resolve(r row) (Unit, bool) {
-	t.mu.Lock()
-	u, ok := t.resolved[r.code]
-	t.mu.Unlock()
-	if ok {
+	if u, ok := t.resolved[r.code]; ok {
 		return u, true
 	}
-	switch {
-	case r.kind[0] == 'b', r.kind[0] == 'a':
-		u, ok = Unit{factor: big.NewRat(1, 1), dims: []dim{{r.code, 1}}}, true
-	case r.kind[0] == 's':
-		u, ok = special(r), true
+	var u Unit
+	ok := true
+	switch r.kind[0] {
+	case 'b', 'a':
+		u = Unit{factor: big.NewRat(1, 1), dims: []dim{{r.code, 1}}}
+	case 's':
+		u = special(r)
 	default:
 		u, ok = t.derived(r)
 	}
 	if ok {
-		t.mu.Lock()
 		t.resolved[r.code] = u
-		t.mu.Unlock()
 	}
 	return u, ok
 }

@@ -3,8 +3,8 @@
 //
 // A unit is a factor, an exact fraction, times powers of base units:
 //
-//	mg/dL          1/100000 g × m-3 …  → factor 10, canonical "g.m-3"
-//	mmol/L         6.0221367e+23, canonical "m-3" (in UCUM, a mole is a number)
+//	mg/dL          factor 10, canonical "g.m-3"
+//	mmol/L         factor 6.0221367e+23, canonical "m-3" (in UCUM, a mole is a number)
 //	Cel            factor 1, offset 273.15, canonical "K"
 //	[iU]/L         factor 1000, canonical "[iU].m-3": an arbitrary unit is its own dimension
 //	[pH]           canonical "[pH]": so is a logarithmic one, and it stands alone
