@@ -2,6 +2,8 @@ package interaction
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 
 	"meridian/server/store"
@@ -60,12 +62,17 @@ func (s *Service) performAll(ctx context.Context, entries []entry, results []Ent
 	wg.Wait()
 }
 
-// perform carries out one entry of a batch.
-func (s *Service) perform(ctx context.Context, e *entry, lenient bool) EntryResult {
+// perform carries out one entry of a batch. A panic is an error of that entry
+// alone, as the others may be committed; its text holds the stack, no value.
+func (s *Service) perform(ctx context.Context, e *entry, lenient bool) (out EntryResult) {
 	if e.err != nil {
 		return EntryResult{Err: e.err}
 	}
-	var out EntryResult
+	defer func() {
+		if p := recover(); p != nil {
+			out = EntryResult{Err: fmt.Errorf("%s: panic of type %T: %s", e.at, p, debug.Stack())}
+		}
+	}()
 	t := &e.target
 	switch e.method {
 	case "POST":

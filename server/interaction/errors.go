@@ -33,6 +33,8 @@ func translate(err error, doing string) error {
 		return issue.New(issue.Transient, "store.starting", "the store is being opened; try again in a moment", "")
 	case errors.Is(err, store.ErrClosed):
 		return issue.New(issue.Transient, "store.closed", "the server is stopping; try again in a moment", "")
+	case errors.Is(err, context.Canceled):
+		return issue.New(issue.Transient, "canceled", "the request was given up before it was done", "")
 	case errors.Is(err, context.DeadlineExceeded):
 		return issue.New(issue.Timeout, "timeout", "the request took longer than this server allows", "")
 	}

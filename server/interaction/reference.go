@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"meridian/fhir/issue"
+	"meridian/fhir/search"
 	"meridian/server/store"
 )
 
@@ -45,41 +46,105 @@ func (t *transaction) conditionalReference(ctx context.Context, ref string) (str
 
 // matchInside finds matches among the resources that this transaction writes.
 func (t *transaction) matchInside(typ string, c *criterion) ([]store.Key, error) {
+	candidates, err := t.candidates(typ, c.plan.Where)
+	if err != nil {
+		return nil, err
+	}
 	var found []store.Key
-	for i := range t.entries {
-		e, to := &t.entries[i], &t.targets[i]
-		if e.target.Type != typ || to.found || e.method != "POST" && e.method != "PUT" {
-			continue
-		}
-		ok, err := t.s.registry.Match(c.query, e.root)
+	for _, i := range candidates {
+		ok, err := t.s.registry.Match(c.query, t.entries[i].root)
 		if err != nil {
 			return nil, err
 		}
 		if ok {
-			found = append(found, to.current.Key)
+			found = append(found, t.targets[i].current.Key)
 		}
 	}
 	return found, nil
 }
 
+// written says that entry i stores its resource, of type typ.
+func (t *transaction) written(i int, typ string) bool {
+	e := &t.entries[i]
+	return e.target.Type == typ && !t.targets[i].found && (e.method == "POST" || e.method == "PUT")
+}
+
+// candidates gives the entries that may match: those that have one of the
+// points that the search needs, else all of the type. Without it a bundle of n
+// resources and n conditional references would be matched n*n times.
+func (t *transaction) candidates(typ string, where search.Expr) ([]int, error) {
+	keys, ok := pointsOf(where)
+	if !ok {
+		var all []int
+		for i := range t.entries {
+			if t.written(i, typ) {
+				all = append(all, i)
+			}
+		}
+		return all, nil
+	}
+	index := t.inside[typ]
+	if index == nil {
+		index = map[search.Key][]int{}
+		for i := range t.entries {
+			if !t.written(i, typ) {
+				continue
+			}
+			var facts search.Facts
+			if err := t.s.registry.Index(t.entries[i].root, &facts); err != nil {
+				return nil, locate(err, t.entries[i].at+".resource")
+			}
+			for _, k := range facts.Keys {
+				index[k] = append(index[k], i)
+			}
+		}
+		t.inside[typ] = index
+	}
+	var out []int
+	for _, k := range keys {
+		out = append(out, index[k]...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
+// pointsOf gives points of which every match has one; false when there are none such.
+func pointsOf(where search.Expr) ([]search.Key, bool) {
+	switch e := where.(type) {
+	case search.Point:
+		return []search.Key{e.Key}, true
+	case search.And:
+		for _, of := range e.Of {
+			if keys, ok := pointsOf(of); ok {
+				return keys, true
+			}
+		}
+	case search.Or:
+		var all []search.Key
+		for _, of := range e.Of {
+			keys, ok := pointsOf(of)
+			if !ok {
+				return nil, false
+			}
+			all = append(all, keys...)
+		}
+		return all, true
+	}
+	return nil, false
+}
+
 // matchOutside finds matches in the store that this transaction does not
 // write, and makes the commit depend on the one that is found.
 func (t *transaction) matchOutside(ctx context.Context, typ string, c *criterion) ([]store.Key, error) {
-	var written []string
-	for i := range t.entries {
-		if to := &t.targets[i]; to.current.Type == typ && to.current.Version > 0 && !to.found {
-			written = append(written, to.current.ID)
-		}
-	}
 	plan := *c.plan
-	plan.Limit = min(2+len(written), store.MaxPage)
+	plan.Limit = min(2+t.replaced[typ], store.MaxPage)
 	page, err := t.s.store.Search(ctx, &plan)
 	if err != nil {
 		return nil, err
 	}
 	var found []store.Key
 	for _, row := range page.Rows {
-		if slices.Contains(written, row.ID) {
+		if t.identities[row.Key] {
 			continue
 		}
 		found = append(found, row.Key)

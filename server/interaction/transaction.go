@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"meridian/fhir/issue"
+	"meridian/fhir/search"
 	"meridian/server/store"
 )
 
@@ -26,7 +27,12 @@ type transaction struct {
 	results  []EntryResult
 	writes   []store.Write
 	requires []store.Require
-	refs     map[string]string // conditional reference → "Patient/1"
+	// identities are what the entries are about, true where they write it;
+	// replaced counts, by type, those written that are stored already.
+	identities map[store.Key]bool
+	replaced   map[string]int
+	refs       map[string]string               // conditional reference → "Patient/1"
+	inside     map[string]map[search.Key][]int // by type and key, the entries that have it; made when needed
 }
 
 // subject is what a writing entry is about.
@@ -46,10 +52,11 @@ func (s *Service) transaction(ctx context.Context, entries []entry, p *BundlePar
 		return nil, err
 	}
 	err := s.retry(ctx, func() error {
-		if err := t.resolve(ctx); err != nil {
+		err := t.resolve(ctx)
+		t.attempt++
+		if err != nil {
 			return err
 		}
-		t.attempt++
 		return t.commit(ctx)
 	})
 	if err != nil {
@@ -104,7 +111,8 @@ func (t *transaction) resolve(ctx context.Context) error {
 	t.targets = make([]subject, len(t.entries))
 	t.results = make([]EntryResult, len(t.entries))
 	t.writes, t.requires = t.writes[:0], t.requires[:0]
-	t.refs = map[string]string{}
+	t.identities, t.replaced = make(map[store.Key]bool, len(t.entries)), map[string]int{}
+	t.refs, t.inside = map[string]string{}, map[string]map[search.Key][]int{}
 	for _, phase := range [...]func(context.Context) error{t.find, t.readCurrent, t.checkIdentities, t.prepare} {
 		if err := phase(ctx); err != nil {
 			return err
@@ -227,18 +235,23 @@ func overlap(e *entry) error {
 
 // checkIdentities: no two entries write the same resource, and the client's preconditions hold.
 func (t *transaction) checkIdentities(context.Context) error {
-	seen := make(map[store.Key]bool, len(t.entries))
 	for i := range t.entries {
 		e, to := &t.entries[i], &t.targets[i]
 		if isRead(e.method) || to.nothing {
 			continue
 		}
-		if seen[to.current.Key] {
+		if _, ok := t.identities[to.current.Key]; ok {
 			return overlap(e)
 		}
-		seen[to.current.Key] = true
+		t.identities[to.current.Key] = !to.found
+		if !to.current.Deleted && !to.found {
+			t.replaced[to.current.Type]++
+		}
 		if e.method == "POST" {
 			continue
+		}
+		if to.unless != nil && !to.current.Deleted {
+			return taken(&to.current, t.attempt > 0, e.at+".resource.id")
 		}
 		if err := e.checkWrite(to.current.Version, !to.current.Deleted); err != nil {
 			return locate(err, e.at+".request")

@@ -45,7 +45,7 @@ func (s *Service) update(ctx context.Context, root element.Node, p *UpdateParams
 	}
 	var res Result
 	err := s.retry(ctx, func() (err error) {
-		res, err = s.replace(ctx, root, store.Key{Type: p.Type, ID: p.ID}, &p.Conditions, nil)
+		res, err = s.replace(ctx, root, store.Key{Type: p.Type, ID: p.ID}, &p.Conditions, nil, false)
 		return err
 	})
 	return res, translate(err, "update "+p.Type)
@@ -65,14 +65,19 @@ func checkBodyID(root element.Node, id, at string) error {
 	return issue.New(issue.Invalid, "id.differs", "the id in the body is not the one of the address", at)
 }
 
-// replace is one attempt to write root at key; unless, when not nil, must match no other resource.
-func (s *Service) replace(ctx context.Context, root element.Node, key store.Key, c *Conditions, unless *criterion) (Result, error) {
+// replace is one attempt to write root at key. With unless it creates only:
+// no other resource may match it, and the id must be free.
+// again says that this is not the first attempt.
+func (s *Service) replace(ctx context.Context, root element.Node, key store.Key, c *Conditions, unless *criterion, again bool) (Result, error) {
 	current, err := s.current(ctx, key)
 	if err != nil {
 		return Result{}, err
 	}
 	if err := c.checkWrite(current.Version, !current.Deleted); err != nil {
 		return Result{}, err
+	}
+	if unless != nil && !current.Deleted {
+		return Result{}, taken(&current, again, key.Type+".id")
 	}
 	w, same, err := s.put(root, nil, &current, s.now(), store.PUT)
 	if err != nil {
@@ -88,6 +93,16 @@ func (s *Service) replace(ctx context.Context, root element.Node, key store.Key,
 		return Result{}, err
 	}
 	return Result{resourceOf(&w), effectOf(&current)}, nil
+}
+
+// taken: a conditional update whose criterion matches nothing must not
+// overwrite a resource that has the body's id and does not match. The first
+// time it may have come into being since the search, so all is done again.
+func taken(current *store.Resource, again bool, at string) error {
+	if !again {
+		return &store.ConflictError{Key: current.Key, Current: current.Version}
+	}
+	return issue.New(issue.Conflict, "id.taken", "the criterion matches nothing, and another resource has the id of the body", at)
 }
 
 func effectOf(before *store.Resource) Effect {
@@ -107,6 +122,7 @@ func (s *Service) conditionalUpdate(ctx context.Context, root element.Node, p *U
 	}
 	id := root.Child("id").Text()
 	fresh := "" // one id for all attempts
+	again := false
 	var res Result
 	err = s.retry(ctx, func() error {
 		found, err := s.findOne(ctx, c)
@@ -125,7 +141,8 @@ func (s *Service) conditionalUpdate(ctx context.Context, root element.Node, p *U
 			}
 			key.ID = fresh
 		}
-		res, err = s.replace(ctx, root, key, &p.Conditions, unless)
+		res, err = s.replace(ctx, root, key, &p.Conditions, unless, again)
+		again = true
 		return err
 	})
 	return res, translate(err, "update "+p.Type)

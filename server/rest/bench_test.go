@@ -25,9 +25,9 @@ func (d *discard) WriteHeader(int)             {}
 
 const benchObservation = `{"resourceType":"Observation","id":"o1","status":"final","category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"laboratory"}]}],"code":{"coding":[{"system":"http://loinc.org","code":"718-7","display":"Hemoglobin [Mass/volume] in Blood"}],"text":"血红蛋白"},"subject":{"reference":"Patient/p1"},"effectiveDateTime":"2026-01-01T08:00:00+08:00","valueQuantity":{"value":135.0,"unit":"g/L","system":"http://unitsofmeasure.org","code":"g/L"},"referenceRange":[{"low":{"value":130,"unit":"g/L"},"high":{"value":175,"unit":"g/L"}}]}`
 
-// The cost of a read above the store, without a network.
+// A read from the embedded store, in memory, without a network.
 func BenchmarkReadHandler(b *testing.B) {
-	s := newServer(b, mapBackend)
+	s := newServer(b, backend{"pebble", openPebble})
 	s.send("PUT", "/fhir/Observation/o1", benchObservation)
 	r, err := http.NewRequest("GET", "/fhir/Observation/o1", nil)
 	if err != nil {
@@ -62,7 +62,7 @@ func floor() http.Handler {
 
 // Requests over loopback, eight clients: ours and the floor.
 func BenchmarkReadOverHTTP(b *testing.B) {
-	s := newServer(b, mapBackend)
+	s := newServer(b, backend{"pebble", openPebble})
 	s.send("PUT", "/fhir/Observation/o1", benchObservation)
 	for _, h := range []struct {
 		name    string
@@ -116,6 +116,35 @@ func BenchmarkCreateHandler(b *testing.B) {
 			b.Fatal(err)
 		}
 		s.handler.ServeHTTP(&discard{http.Header{}}, r)
+	}
+}
+
+// Searches of 20 rows in 1,000 observations, and the same page with its patients included.
+func BenchmarkSearchHandler(b *testing.B) {
+	s := newServer(b, backend{"pebble", openPebble})
+	for i := range 1000 {
+		o := strings.NewReplacer(`"o1"`, fmt.Sprintf(`"o%d"`, i), "Patient/p1", fmt.Sprintf("Patient/p%d", i%50)).Replace(benchObservation)
+		s.send("PUT", fmt.Sprintf("/fhir/Observation/o%d", i), o)
+		s.send("PUT", fmt.Sprintf("/fhir/Patient/p%d", i%50), fmt.Sprintf(`{"resourceType":"Patient","id":"p%d"}`, i%50))
+	}
+	for _, c := range []struct{ name, target string }{
+		{"read", "/fhir/Observation/o1"},
+		{"selective", "/fhir/Observation?subject=Patient/p7"},
+		{"dense", "/fhir/Observation?code=http://loinc.org|718-7"},
+		{"include", "/fhir/Observation?code=http://loinc.org|718-7&_include=Observation:subject"},
+		{"revinclude", "/fhir/Patient?_id=p7&_revinclude=Observation:subject"},
+		{"elements", "/fhir/Observation?code=http://loinc.org|718-7&_elements=status"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			r, err := http.NewRequest("GET", c.target, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				s.handler.ServeHTTP(&discard{http.Header{}}, r)
+			}
+		})
 	}
 }
 

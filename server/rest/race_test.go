@@ -258,3 +258,48 @@ func walkWhileWriting(t *testing.T, s *server, order string) {
 		}
 	}
 }
+
+// There is no cap on the entries of a transaction below that of the body, and
+// conditional references do not make it slow.
+func TestATransactionOfManyEntriesIsOneCommit(t *testing.T) {
+	for _, b := range backends(t) {
+		t.Run(b.name, func(t *testing.T) {
+			s := newServer(t, b)
+			if !s.store.Transactions() || b.name == "map" {
+				t.Skip("the embedded store, and MongoDB with transactions, are meant")
+			}
+			const n = 1500
+			var body strings.Builder
+			body.WriteString(`{"resourceType":"Bundle","type":"transaction","entry":[`)
+			for i := range n {
+				fmt.Fprintf(&body, `{"resource":{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"Patient?identifier=urn:x|%d"}},"request":{"method":"POST","url":"Observation"}},`, i)
+				fmt.Fprintf(&body, `{"resource":{"resourceType":"Patient","identifier":[{"system":"urn:x","value":"%d"}]},"request":{"method":"POST","url":"Patient"}},`, i)
+			}
+			body.WriteString(`{"request":{"method":"GET","url":"Observation?_summary=count"}}]}`)
+			w := s.send("POST", "/fhir", body.String())
+			var got struct {
+				Entry []struct{ Resource struct{ Total int } }
+			}
+			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != http.StatusOK {
+				t.Fatalf("%d %.300s %v", w.Code, w.Body, err)
+			}
+			if len(got.Entry) != 2*n+1 || got.Entry[2*n].Resource.Total != n {
+				t.Errorf("%d entries, %d observations", len(got.Entry), got.Entry[2*n].Resource.Total)
+			}
+		})
+	}
+}
+
+func TestConcurrentConditionalUpdatesWithTheSameIDAllSucceed(t *testing.T) {
+	for _, b := range backends(t) {
+		t.Run(b.name, func(t *testing.T) {
+			s := newServer(t, b)
+			together(40, func(i int) {
+				w := s.send("PUT", "/fhir/Patient?identifier=urn:x|1", fmt.Sprintf(`{"resourceType":"Patient","id":"p","identifier":[{"system":"urn:x","value":"1"}],"multipleBirthInteger":%d}`, i))
+				if w.Code != http.StatusCreated && w.Code != http.StatusOK {
+					t.Errorf("request %d: %d %s", i, w.Code, w.Body)
+				}
+			})
+		})
+	}
+}

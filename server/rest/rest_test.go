@@ -128,6 +128,25 @@ func TestFailuresAndPanicsAre500WithoutValues(t *testing.T) {
 	}
 }
 
+func TestAPanicInABatchIsAnErrorOfItsEntryAlone(t *testing.T) {
+	var log bytes.Buffer
+	b := backend{"broken", func(_ testing.TB, c storetest.Config) store.Store { return broken{storetest.NewMap(c), true} }}
+	s := newServerWith(t, b, interaction.Limits{}, rest.Options{ErrorLog: slog.New(slog.NewTextHandler(&log, nil))})
+	got := s.bundle(t, "POST", "/fhir", `{"resourceType":"Bundle","type":"batch","entry":[
+{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient"}},
+{"request":{"method":"GET","url":"Patient/1"}},
+{"resource":{"resourceType":"Patient","id":"2"},"request":{"method":"PUT","url":"Patient/2"}},
+{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient"}}]}`)
+	for i, want := range []string{"201 Created", "500 Internal Server Error", "500 Internal Server Error", "201 Created"} {
+		if got.Entry[i].Response.Status != want {
+			t.Errorf("entry %d: %s, want %s", i, got.Entry[i].Response.Status, want)
+		}
+	}
+	if !strings.Contains(log.String(), "Bundle.entry[1]") || strings.Contains(log.String(), "secret") {
+		t.Errorf("log: %s", &log)
+	}
+}
+
 func TestMetricsAndAccessLogHoldNoIDsAndNoValues(t *testing.T) {
 	var log bytes.Buffer
 	s := newServerWith(t, mapBackend, interaction.Limits{}, rest.Options{AccessLog: slog.New(slog.NewTextHandler(&log, nil))})
