@@ -222,8 +222,9 @@ type conjunction struct {
 	desc    bool
 	lists   []list
 	checks  []node
-	paid    int // units spent on lists and checks
-	settled int // units spent on settling
+	page    bool // only the first matches are wanted: checks that pass were not in vain
+	paid    int  // units spent on lists and checks
+	settled int  // units spent on settling
 }
 
 func (c *conjunction) seek(at uint64) (uint64, bool) {
@@ -237,7 +238,9 @@ func (c *conjunction) seek(at uint64) (uint64, bool) {
 			return 0, false
 		}
 		passed := c.passes(place(p, c.desc))
-		c.paid += c.e.units - before
+		if !passed || !c.page {
+			c.paid += c.e.units - before
+		}
 		if passed {
 			return p, c.e.err == nil
 		}

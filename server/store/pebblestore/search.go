@@ -83,6 +83,9 @@ func (r *run) byNumber() {
 		at = r.plan.After.Number + 1
 	}
 	l := r.drive(r.where, false)
+	if c, ok := l.(*conjunction); ok {
+		c.page = true
+	}
 	r.strategy = strategyOf(l)
 	for len(r.hits) < r.limit {
 		p, ok := l.seek(at)

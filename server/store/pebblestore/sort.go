@@ -3,6 +3,7 @@ package pebblestore
 import (
 	"cmp"
 	"container/heap"
+	"math"
 	"slices"
 	"strings"
 
@@ -11,33 +12,41 @@ import (
 	"meridian/fhir/search"
 )
 
-// A sorted page is made in one of two ways, or in both until one is done:
+// A sorted page is made in one of two ways:
 //
 //	walk      read the sort parameter's list in order and check each entry; costs page × total / matches
 //	collect   drive all matches, look their sort values up, keep the first ones; costs the matches
 //
 // Neither number is known beforehand, and filters correlate with sort
-// parameters. So both go on by turns that double; the sum is at most about
-// three times the cheaper of both. A dense page is done within the first turn. More than one sort key is always collected.
-
+// parameters. So each gets a first turn, in which a dense page is walked and a
+// selective one collected; then both foretell from their own progress what
+// they still need, and the cheaper goes on for twice as much before they are
+// asked again. Nothing done is lost. More than one sort key is always collected.
 func (r *run) sorted() {
 	w := r.newWalk()
 	c := r.newCollect()
-	for turn := r.tuning.firstTurn; r.err == nil; turn *= 2 {
-		if w != nil {
-			if w.run(r.units + turn) {
-				r.hits, r.strategy = w.hits, w.name()
-				return
-			}
-		}
-		if c.run(r.units + 2*turn) {
-			r.hits, r.strategy = c.result(), "collect and sort"
-			if w != nil {
-				r.strategy += " (beside a walk)"
-			}
-			return
+	if w == nil {
+		c.run(math.MaxInt)
+		r.hits, r.strategy = c.result(), "collect and sort"
+		return
+	}
+	turn := r.tuning.firstTurn
+	walked, collected := w.run(turn), false
+	if !walked {
+		collected = c.run(turn)
+	}
+	for !walked && !collected && r.err == nil {
+		if need := w.needs(); need <= c.needs() {
+			walked = w.run(max(2*need, turn))
+		} else {
+			collected = c.run(max(2*c.needs(), turn))
 		}
 	}
+	if collected {
+		r.hits, r.strategy = c.result(), "collect and sort"
+		return
+	}
+	r.hits, r.strategy = w.hits, w.name()
 }
 
 // walk reads a sort list.
@@ -54,6 +63,7 @@ type walk struct {
 	rest    list   // those without a value
 	restAt  uint64
 	hits    []hit
+	spent   int
 }
 
 // newWalk is nil when no list is in the order asked for.
@@ -161,10 +171,17 @@ func (w *walk) name() string {
 	return "walk " + w.order.Param
 }
 
-// run goes on until the page is full or the walk is over (true), or the search has spent so many units.
-func (w *walk) run(until int) (done bool) {
+// needs foretells what fills the page, at the rate at which hits came so far.
+func (w *walk) needs() int {
+	return int(float64(w.spent) * float64(w.r.limit-len(w.hits)) / max(float64(len(w.hits)), 0.5))
+}
+
+// run goes on until the page is full or the walk is over (true), or so many units are spent.
+func (w *walk) run(units int) (done bool) {
+	began := w.r.units
+	defer func() { w.spent += w.r.units - began }()
 	for w.r.err == nil && len(w.hits) < w.r.limit {
-		if w.r.units >= until {
+		if w.r.units-began >= units {
 			return false
 		}
 		if w.ended {
@@ -317,24 +334,54 @@ type collect struct {
 	at     uint64
 	params []*paramName
 	first  []hit // a heap, the last of them on top
-	values []*string
+	after  *hit
+	values []sortText // of the match at hand
+	spent  int
+	oldest uint64 // of the type's resources, for needs
+	newest uint64
+}
+
+// sortText is a sort value that is only valid until the next one is read.
+type sortText struct {
+	has  bool
+	text []byte
 }
 
 func (r *run) newCollect() *collect {
-	c := &collect{r: r, values: make([]*string, len(r.plan.Sort))}
+	c := &collect{r: r, values: make([]sortText, len(r.plan.Sort))}
 	for _, o := range r.plan.Sort {
 		c.params = append(c.params, r.param(o.Param))
+	}
+	if a := r.plan.After; a != nil {
+		c.after = &hit{values: a.Values, number: a.Number}
 	}
 	return c
 }
 
-// run goes on until all matches are seen (true) or the search has spent so many units.
-func (c *collect) run(until int) (done bool) {
+// needs foretells what all matches cost, from the part of the numbers that was gone through.
+func (c *collect) needs() int {
+	if c.newest == 0 {
+		all := c.r.iter(appendNum([]byte{prefixAll}, c.r.typ.number), after(appendNum([]byte{prefixAll}, c.r.typ.number)))
+		if all == nil || !all.First() {
+			return 0
+		}
+		c.oldest = numberAt(all.Key())
+		all.Last()
+		c.newest = numberAt(all.Key())
+	}
+	gone := float64(max(c.at, c.oldest)-c.oldest) / float64(max(c.newest-c.oldest, 1))
+	return int(float64(c.spent) * max(1-gone, 0) / max(gone, 1e-6))
+}
+
+// run goes on until all matches are seen (true) or so many units are spent.
+func (c *collect) run(units int) (done bool) {
+	began := c.r.units
+	defer func() { c.spent += c.r.units - began }()
 	if c.list == nil {
 		c.list = c.r.drive(c.r.where, false)
 	}
 	for c.r.err == nil {
-		if c.r.units >= until {
+		if c.r.units-began >= units {
 			return false
 		}
 		p, ok := c.list.seek(c.at)
@@ -350,19 +397,24 @@ func (c *collect) run(until int) (done bool) {
 // add puts a match among the first ones if it belongs there.
 func (c *collect) add(number uint64) {
 	for i, o := range c.r.plan.Sort {
-		c.values[i] = c.r.sortValue(number, o, c.params[i])
+		v := &c.values[i]
+		v.text, v.has = c.r.sortValue(v.text[:0], number, o, c.params[i])
 	}
-	h := hit{values: c.values, number: number}
-	after := c.r.plan.After
-	if after != nil && c.compare(&h, &hit{values: after.Values, number: after.Number}) <= 0 {
+	if c.after != nil && c.compareTo(number, c.after) <= 0 {
 		return
 	}
 	full := len(c.first) == c.r.limit
-	if full && c.compare(&h, &c.first[0]) >= 0 || !c.r.residual(number) {
+	if full && c.compareTo(number, &c.first[0]) >= 0 || !c.r.residual(number) {
 		return
 	}
-	h = c.r.hit(number, c.values)
-	c.values = make([]*string, len(c.r.plan.Sort))
+	values := make([]*string, len(c.values))
+	for i := range c.values {
+		if c.values[i].has {
+			text := string(c.values[i].text)
+			values[i] = &text
+		}
+	}
+	h := c.r.hit(number, values)
 	if full {
 		c.first[0] = h
 		heap.Fix(c, 0)
@@ -371,17 +423,16 @@ func (c *collect) add(number uint64) {
 	heap.Push(c, h)
 }
 
-// sortValue is what a resource is sorted by, nil when it has none.
-func (r *run) sortValue(number uint64, o search.Order, p *paramName) *string {
+// sortValue appends what a resource is sorted by; has is false when it has no value.
+func (r *run) sortValue(b []byte, number uint64, o search.Order, p *paramName) (text []byte, has bool) {
 	if isID(o.Param) {
 		if !r.read(number) {
-			return nil
+			return b, false
 		}
-		id := r.resource.ID // the next read changes resource
-		return &id
+		return append(b, r.resource.ID...), true
 	}
 	if p == nil {
-		return nil
+		return b, false
 	}
 	if value := r.forwardOf(p).get(number); value != nil {
 		low, high, err := sortBounds(value)
@@ -389,25 +440,24 @@ func (r *run) sortValue(number uint64, o search.Order, p *paramName) *string {
 		if o.Desc {
 			low = high
 		}
-		v := string(low)
-		return &v
+		return append(b, low...), true
 	}
 	if p.flags.Load()&paramLoose == 0 {
-		return nil
+		return b, false
 	}
 	facts := r.factsOf(number)
 	if facts == nil {
-		return nil
+		return b, false
 	}
 	for i := range facts.Forward {
 		if f := &facts.Forward[i]; f.Param == o.Param {
 			if o.Desc {
-				return &f.High
+				return append(b, f.High...), true
 			}
-			return &f.Low
+			return append(b, f.Low...), true
 		}
 	}
-	return nil
+	return b, false
 }
 
 // result is the first hits in order.
@@ -418,33 +468,60 @@ func (c *collect) result() []hit {
 
 // compare orders as search.Plan says: by values, what has none last, then by number.
 func (c *collect) compare(a, b *hit) int {
-	sort := c.r.plan.Sort
-	for i := range sort {
+	for i := range c.r.plan.Sort {
 		x, y := a.values[i], b.values[i]
 		if x == nil || y == nil {
-			if x != y {
-				return cmp.Compare(b2i(x == nil), b2i(y == nil))
+			if d := missingLast(x != nil, y != nil); d != 0 {
+				return d
 			}
-			continue
-		}
-		if d := strings.Compare(*x, *y); d != 0 {
-			if sort[i].Desc {
-				return -d
-			}
+		} else if d := c.direct(i, strings.Compare(*x, *y)); d != 0 {
 			return d
 		}
 	}
-	if sort[0].Desc {
-		return cmp.Compare(b.number, a.number)
-	}
-	return cmp.Compare(a.number, b.number)
+	return c.direct(0, cmp.Compare(a.number, b.number))
 }
 
-func b2i(b bool) int {
-	if b {
+// compareTo is compare with the match at hand on the left.
+func (c *collect) compareTo(number uint64, b *hit) int {
+	for i := range c.r.plan.Sort {
+		x, y := &c.values[i], b.values[i]
+		if !x.has || y == nil {
+			if d := missingLast(x.has, y != nil); d != 0 {
+				return d
+			}
+		} else if d := c.direct(i, compareText(x.text, *y)); d != 0 {
+			return d
+		}
+	}
+	return c.direct(0, cmp.Compare(number, b.number))
+}
+
+// direct turns a comparison around where the i-th sort key runs downward.
+func (c *collect) direct(i, d int) int {
+	if c.r.plan.Sort[i].Desc {
+		return -d
+	}
+	return d
+}
+
+func missingLast(x, y bool) int {
+	switch {
+	case x == y:
+		return 0
+	case y:
 		return 1
 	}
-	return 0
+	return -1
+}
+
+func compareText(x []byte, y string) int {
+	switch {
+	case string(x) == y:
+		return 0
+	case string(x) < y:
+		return -1
+	}
+	return 1
 }
 
 // The heap of a collect has the last of the first hits on top.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
-	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/sstable/block"
 
 	"meridian/server/store"
 )
@@ -189,7 +189,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	for i := range o.Levels {
 		o.Levels[i].BlockSize = blockSize
 		o.Levels[i].FilterPolicy = idFilter{bloom.FilterPolicy(10)}
-		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.ZstdCompression }
+		o.Levels[i].Compression = func() *block.CompressionProfile { return block.BalancedCompression }
 	}
 	o.EventListener = &pebble.EventListener{
 		BackgroundError: func(err error) { s.options.Logger.Error("store: background error", "error", err) },
@@ -202,8 +202,10 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	return o
 }
 
-// blockSize is the size of a block before compression.
-const blockSize = 32 << 10
+// blockSize is the size of a block before compression. With 100,000
+// Observations of 1.5 kB in tables: 4 kB 630 bytes each, 8 kB 420, 16 kB 358,
+// 32 kB 300; a read that must decompress a block costs 30 µs with 8 kB and 60 with 32.
+const blockSize = 8 << 10
 
 // idFilter is a Bloom filter of I keys only: the one family that is asked for
 // what is not there, at every create. Filters on postings would cost 40 bytes
