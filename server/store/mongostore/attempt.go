@@ -217,6 +217,7 @@ func (s *Store) relog(ctx context.Context, heads []*head) {
 	if len(heads) == 0 || s.opts.Settle <= 0 || s.now().Sub(numberTime(heads[0].P)) < s.opts.Settle/2 {
 		return
 	}
+	ctx = context.WithoutCancel(ctx) // the commit stands, whoever waits for it
 	for _, h := range heads {
 		p, err := s.ids.position(ctx, h.P)
 		if err == nil {

@@ -112,7 +112,7 @@ func (s *Store) candidates(ctx context.Context, typ string, where search.Expr, f
 			return nil, err
 		}
 	}
-	cur, err := s.db.Collection(typ).Find(ctx, q.filter, options.Find().SetProjection(fields).SetLimit(MaxChain+1))
+	cur, err := s.coll(ctx, typ).Find(ctx, q.filter, options.Find().SetProjection(fields).SetLimit(MaxChain+1))
 	if err != nil {
 		return nil, fmt.Errorf("mongostore: chain over %s: %w", typ, err)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+
 	"meridian/server/store"
 )
 
@@ -20,6 +22,10 @@ func (s *Store) Commit(ctx context.Context, p store.CommitParams) error {
 	if err := checkWrites(p); err != nil {
 		return err
 	}
+	return s.told(ctx, s.commit(ctx, p))
+}
+
+func (s *Store) commit(ctx context.Context, p store.CommitParams) error {
 	switch {
 	case len(p.Writes) == 1 && len(p.Requires) == 0 && (p.Writes[0].UnlessKey == "" || !s.guarded):
 		return s.single(ctx, &p.Writes[0], 0)
@@ -47,10 +53,31 @@ func (s *Store) CommitOrdered(ctx context.Context, p store.CommitParams) error {
 	if err := checkWrites(p); err != nil {
 		return err
 	}
-	if err := s.checkRequires(ctx, p.Requires); err != nil {
+	err := s.checkRequires(ctx, p.Requires)
+	if err == nil {
+		err = s.ordered(ctx, p.Writes)
+	}
+	return s.told(ctx, err)
+}
+
+// told makes sure, before a caller is told of a conflict, that what stands in
+// its way is what readers see: it may have been written a moment ago and not
+// yet be with the majority. A write to the same document that waits for the
+// majority waits for it too.
+func (s *Store) told(ctx context.Context, err error) error {
+	var conflict *store.ConflictError
+	if s.majority == nil || !errors.As(err, &conflict) {
 		return err
 	}
-	return s.ordered(ctx, p.Writes)
+	key := conflict.Key
+	if conflict.Match != nil {
+		key = *conflict.Match
+	}
+	_, touchErr := s.db.Collection(key.Type).UpdateOne(ctx, bson.D{{Key: "_id", Value: documentID(key)}}, bson.D{{Key: "$inc", Value: bson.D{{Key: "q", Value: int64(1)}}}})
+	if touchErr != nil {
+		return fmt.Errorf("mongostore: wait for %s: %w", documentID(key), touchErr)
+	}
+	return err
 }
 
 // checkRequires holds the reads that a commit depends on against the heads.

@@ -24,6 +24,9 @@ var headFields = bson.D{{Key: "v", Value: 1}, {Key: "p", Value: 1}, {Key: "n", V
 // this process has given and not yet written, or above an entry whose head may
 // still come; so a reader that goes on from the answer misses none. A version
 // whose commit took longer than the window is shown again at a later position.
+// It reads the latest state, not the majority's, which may lag behind the
+// window: after a failover a version that it showed may be gone, which nobody
+// was told to be committed.
 func (s *Store) Changes(ctx context.Context, after store.Position, limit int) ([]store.Change, store.Position, error) {
 	if err := s.enter(); err != nil {
 		return nil, "", err
@@ -86,7 +89,7 @@ func (s *Store) changes(ctx context.Context, from int64, limit int) (out []store
 }
 
 func (s *Store) entries(ctx context.Context, filter bson.D, o *options.FindOptionsBuilder) ([]entry, error) {
-	cur, err := s.db.Collection(historyName).Find(ctx, filter, o)
+	cur, err := s.coll(ctx, historyName).Find(ctx, filter, o)
 	if err != nil {
 		return nil, fmt.Errorf("mongostore: history: %w", err)
 	}
@@ -164,6 +167,7 @@ func (s *Store) History(ctx context.Context, p store.HistoryParams) (store.Histo
 		return store.HistoryPage{}, err
 	}
 	defer s.flight.Done()
+	ctx = s.read(ctx)
 	var filter bson.D
 	field, page := "p", store.HistoryPage{Total: -1}
 	switch {
@@ -178,7 +182,7 @@ func (s *Store) History(ctx context.Context, p store.HistoryParams) (store.Histo
 		}
 		filter = bson.D{{Key: "r", Value: h.ID}, {Key: "v", Value: bson.D{{Key: "$lte", Value: h.V}}}}
 		filter = conjunction(filter, timeBounds(p.Since, p.Before))
-		n, err := s.db.Collection(historyName).CountDocuments(ctx, filter)
+		n, err := s.coll(ctx, historyName).CountDocuments(ctx, filter)
 		if err != nil {
 			return page, fmt.Errorf("mongostore: history of %s: %w", h.ID, err)
 		}

@@ -111,17 +111,19 @@ const (
 
 // Store is a store.Store over one MongoDB database.
 type Store struct {
-	opts    Options
-	now     func() time.Time
-	log     *slog.Logger
-	owner   string // random name of this process
-	client  *mongo.Client
-	db      *mongo.Database
-	ids     *numbers
-	queue   *queue
-	indexes indexes
-	closed  atomic.Bool
-	flight  sync.WaitGroup
+	opts   Options
+	now    func() time.Time
+	log    *slog.Logger
+	owner  string // random name of this process
+	client *mongo.Client
+	db     *mongo.Database
+	// majority reads only what a majority has; nil on a standalone server, where db does.
+	majority *mongo.Database
+	ids      *numbers
+	queue    *queue
+	indexes  indexes
+	closed   atomic.Bool
+	flight   sync.WaitGroup
 
 	transactions bool
 	guarded      bool          // criteria are guarded by documents, not by the unique index: behind mongos
@@ -187,12 +189,10 @@ func (s *Store) connect(ctx context.Context) error {
 		_ = client.Disconnect(context.WithoutCancel(ctx)) // the first error is the one to tell
 		return fmt.Errorf("mongostore: ask the server what it is: %w", err)
 	}
-	dbo := options.Database()
+	s.db = client.Database(name, options.Database().SetReadConcern(readconcern.Local()))
 	if what.clustered() {
-		// Only what a majority has can be read, so that nothing shown is rolled back.
-		dbo.SetReadConcern(readconcern.Majority())
+		s.majority = client.Database(name, options.Database().SetReadConcern(readconcern.Majority()))
 	}
-	s.db = client.Database(name, dbo)
 	switch s.opts.Transactions {
 	case "on":
 		s.transactions = true
@@ -268,6 +268,26 @@ func (s *Store) enter() error {
 		return store.ErrClosed
 	}
 	return nil
+}
+
+type readKey struct{}
+
+// read marks ctx as that of a reader: nothing that it is shown can be rolled
+// back. A writer reads the latest state instead: behind a unique key or a
+// compare-and-set that failed stands what the majority may not have yet.
+func (s *Store) read(ctx context.Context) context.Context {
+	if s.majority == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, readKey{}, true)
+}
+
+// coll is a collection for whoever ctx is of.
+func (s *Store) coll(ctx context.Context, name string) *mongo.Collection {
+	if s.majority != nil && ctx.Value(readKey{}) != nil {
+		return s.majority.Collection(name)
+	}
+	return s.db.Collection(name)
 }
 
 // closeWait is how long Close waits for the server to take back what it lent.

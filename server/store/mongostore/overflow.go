@@ -19,7 +19,7 @@ func (s *Store) overflow(ctx context.Context, typ string, leaves []bson.D) (map[
 	if len(leaves) == 0 {
 		return nil, nil
 	}
-	coll := s.db.Collection(overflowName)
+	coll := s.coll(ctx, overflowName)
 	any := make(bson.A, len(leaves))
 	for i, f := range leaves {
 		any[i] = f
@@ -48,7 +48,7 @@ func (s *Store) overflow(ctx context.Context, typ string, leaves []bson.D) (map[
 }
 
 func (s *Store) overflowLeaf(ctx context.Context, typ string, leaf bson.D) ([]string, error) {
-	cur, err := s.db.Collection(overflowName).Find(ctx, conjunction(bson.D{{Key: "t", Value: typ}}, leaf),
+	cur, err := s.coll(ctx, overflowName).Find(ctx, conjunction(bson.D{{Key: "t", Value: typ}}, leaf),
 		options.Find().SetProjection(bson.D{{Key: "of", Value: 1}, {Key: "p", Value: 1}}).SetLimit(MaxOverflow+1))
 	if err != nil {
 		return nil, fmt.Errorf("mongostore: overflow of %s: %w", typ, err)
@@ -81,7 +81,7 @@ func (s *Store) overflowLeaf(ctx context.Context, typ string, leaf bson.D) ([]st
 
 // parts are the overflow documents of the head that the attempt at position p made.
 func (s *Store) parts(ctx context.Context, id string, p int64) ([]part, error) {
-	cur, err := s.db.Collection(overflowName).Find(ctx, bson.D{{Key: "of", Value: id}, {Key: "p", Value: p}})
+	cur, err := s.coll(ctx, overflowName).Find(ctx, bson.D{{Key: "of", Value: id}, {Key: "p", Value: p}})
 	if err != nil {
 		return nil, fmt.Errorf("mongostore: overflow of %s: %w", id, err)
 	}

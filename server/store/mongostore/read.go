@@ -24,7 +24,7 @@ func (s *Store) Read(ctx context.Context, key store.Key) (store.Resource, error)
 		return store.Resource{}, err
 	}
 	defer s.flight.Done()
-	h, err := s.head(ctx, key)
+	h, err := s.head(s.read(ctx), key)
 	if err != nil {
 		return store.Resource{}, err
 	}
@@ -40,7 +40,7 @@ func (s *Store) head(ctx context.Context, key store.Key) (*head, error) {
 		return nil, nil
 	}
 	var h head
-	err := s.db.Collection(key.Type).FindOne(ctx, bson.D{{Key: "_id", Value: documentID(key)}}, options.FindOne().SetProjection(noPostings)).Decode(&h)
+	err := s.coll(ctx, key.Type).FindOne(ctx, bson.D{{Key: "_id", Value: documentID(key)}}, options.FindOne().SetProjection(noPostings)).Decode(&h)
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return nil, nil
 	}
@@ -57,7 +57,7 @@ func (s *Store) heads(ctx context.Context, typ string, ids []string, fields bson
 		n := min(len(ids), maxIn)
 		filter := bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids[:n]}}}}
 		ids = ids[n:]
-		cur, err := s.db.Collection(typ).Find(ctx, filter, options.Find().SetProjection(fields))
+		cur, err := s.coll(ctx, typ).Find(ctx, filter, options.Find().SetProjection(fields))
 		if err != nil {
 			return nil, fmt.Errorf("mongostore: read many of %s: %w", typ, err)
 		}
@@ -104,7 +104,7 @@ func (s *Store) ReadMany(ctx context.Context, keys []store.Key) ([]store.Resourc
 	if len(keys) > store.MaxReadMany {
 		return nil, fmt.Errorf("%w: %d keys, at most %d", store.ErrTooLarge, len(keys), store.MaxReadMany)
 	}
-	found, err := s.headsOf(ctx, keys, noPostings)
+	found, err := s.headsOf(s.read(ctx), keys, noPostings)
 	if err != nil {
 		return nil, err
 	}
@@ -126,6 +126,7 @@ func (s *Store) ReadVersion(ctx context.Context, key store.Key, version uint64) 
 	}
 	defer s.flight.Done()
 	none := fmt.Errorf("read %s version %d: %w", documentID(key), version, store.ErrNotFound)
+	ctx = s.read(ctx)
 	h, err := s.head(ctx, key)
 	switch {
 	case err != nil:
@@ -136,7 +137,7 @@ func (s *Store) ReadVersion(ctx context.Context, key store.Key, version uint64) 
 		return h.resource(), nil
 	}
 	var e entry
-	err = s.db.Collection(historyName).FindOne(ctx, entryFilter(h.ID, int64(version))).Decode(&e)
+	err = s.coll(ctx, historyName).FindOne(ctx, entryFilter(h.ID, int64(version))).Decode(&e)
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return store.Resource{}, none
 	}

@@ -38,7 +38,7 @@ func (s *Store) Search(ctx context.Context, plan *search.Plan) (store.Page, erro
 		return store.Page{}, err
 	}
 	defer s.flight.Done()
-	return s.search(ctx, plan)
+	return s.search(s.read(ctx), plan)
 }
 
 func (s *Store) search(ctx context.Context, plan *search.Plan) (store.Page, error) {
@@ -179,9 +179,9 @@ func (s *Store) runPhase(ctx context.Context, q *query, p phase, n int) ([]head,
 	var cur *mongo.Cursor
 	var err error
 	if standIns == nil {
-		cur, err = s.db.Collection(q.typ).Find(ctx, filter, options.Find().SetSort(by).SetLimit(int64(n)).SetProjection(fields))
+		cur, err = s.coll(ctx, q.typ).Find(ctx, filter, options.Find().SetSort(by).SetLimit(int64(n)).SetProjection(fields))
 	} else {
-		cur, err = s.db.Collection(q.typ).Aggregate(ctx, bson.A{
+		cur, err = s.coll(ctx, q.typ).Aggregate(ctx, bson.A{
 			bson.D{{Key: "$match", Value: filter}},
 			bson.D{{Key: "$addFields", Value: standIns}},
 			bson.D{{Key: "$sort", Value: by}},
@@ -243,6 +243,7 @@ func (s *Store) Count(ctx context.Context, plan *search.Plan, limit int) (store.
 		return store.Total{}, err
 	}
 	defer s.flight.Done()
+	ctx = s.read(ctx)
 	if plan.Residual != nil {
 		return s.countBodies(ctx, plan, limit)
 	}
@@ -266,7 +267,7 @@ func (s *Store) Count(ctx context.Context, plan *search.Plan, limit int) (store.
 	if limit > 0 {
 		o.SetLimit(int64(limit) + 1)
 	}
-	n, err := s.db.Collection(q.typ).CountDocuments(ctx, q.filter, o)
+	n, err := s.coll(ctx, q.typ).CountDocuments(ctx, q.filter, o)
 	if err != nil {
 		return store.Total{}, fmt.Errorf("mongostore: count %s: %w", q.typ, err)
 	}

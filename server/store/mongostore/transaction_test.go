@@ -263,3 +263,19 @@ func TestOrdered(t *testing.T) {
 		s.landAll(b)
 	})
 }
+
+// On a cluster a conflict is told when the majority has what stands in the way.
+func TestConflictWaitsForTheMajority(t *testing.T) {
+	s, clock := handClock(t, nil)
+	s.majority = s.db
+	w := storetest.Sample{Type: "Patient", ID: "a", At: clock.Now()}.Write()
+	mustCommit(t, s, w)
+	var conflict *store.ConflictError
+	if err := s.Commit(t.Context(), store.CommitParams{Writes: []store.Write{w}}); !errors.As(err, &conflict) {
+		t.Fatal(err)
+	}
+	var d struct{ Q int64 }
+	if err := s.db.Collection("Patient").FindOne(t.Context(), bson.D{{Key: "_id", Value: "Patient/a"}}).Decode(&d); err != nil || d.Q != 1 {
+		t.Errorf("touched %d times, %v", d.Q, err)
+	}
+}
