@@ -44,20 +44,24 @@ func (s *Service) applyOnce(ctx context.Context, puts []Put, again bool) ([]Resu
 	now := s.now()
 	results := make([]Result, len(puts))
 	writes := make([]store.Write, 0, len(puts))
+	var pinned []store.Require
 	for i := range puts {
 		body, keep, err := puts[i].Revise(&current[i])
 		if err != nil {
 			return nil, err
 		}
 		results[i] = Result{Resource: current[i], Effect: Unchanged}
-		if keep {
-			continue
-		}
-		w, same, err := s.putBody(body, &current[i], now)
-		if err != nil {
-			return nil, fmt.Errorf("%s/%s: %w", puts[i].Type, puts[i].ID, err)
+		var w store.Write
+		same := keep
+		if !keep {
+			if w, same, err = s.putBody(body, &current[i], now); err != nil {
+				return nil, fmt.Errorf("%s/%s: %w", puts[i].Type, puts[i].ID, err)
+			}
 		}
 		if same {
+			if puts[i].Pin && !current[i].Deleted {
+				pinned = append(pinned, store.Require{Key: puts[i].Key, Version: current[i].Version})
+			}
 			continue
 		}
 		results[i] = Result{Resource: resourceOf(&w), Effect: Updated}
@@ -73,7 +77,7 @@ func (s *Service) applyOnce(ctx context.Context, puts []Put, again bool) ([]Resu
 	if s.store.Transactions() {
 		commit = s.store.Commit
 	}
-	return results, commit(ctx, store.CommitParams{Writes: writes})
+	return results, commit(ctx, store.CommitParams{Writes: writes, Requires: pinned})
 }
 
 // putBody checks a body and prepares it as the next version.

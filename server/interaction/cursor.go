@@ -90,6 +90,11 @@ func cursorError() error {
 	return issue.New(issue.Value, "search.cursor", "the link is not valid any more: begin the search again", "")
 }
 
+// cursorAlone: what a client adds to a link would be ignored, so it is refused.
+func cursorAlone() error {
+	return issue.New(issue.Invalid, "search.cursor", "a link to a page is followed as it is, without further parameters", "")
+}
+
 // searchScope binds a cursor to what was searched and to the form of its
 // sort values (the version of the index).
 func searchScope(index, typ string) string { return "search\x00" + index + "\x00" + typ }

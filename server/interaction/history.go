@@ -67,6 +67,9 @@ func (s *Service) historyRequest(p *HistoryParams) (*historyRequest, error) {
 		if q.Name != "_cursor" {
 			continue
 		}
+		if len(pairs) > 1 {
+			return nil, cursorAlone()
+		}
 		text, err := s.cursors.open(q.Value, "history\x00"+historyPath(p.Key))
 		if err != nil {
 			return nil, cursorError()

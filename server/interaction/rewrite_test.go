@@ -93,3 +93,21 @@ func TestOnlyReferencesUrisAndNarrativeHoldLinks(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
+
+func FuzzNarrative(f *testing.F) {
+	f.Add(`<div xmlns="http://www.w3.org/1999/xhtml"><a href="urn:uuid:a">x</a><img src='urn:uuid:a'/></div>`)
+	f.Add(`<a href = "urn:uuid:a`)
+	f.Add(`<a href=`)
+	l := linker{byURL: map[string]place{"urn:uuid:a": {"Patient/1", 1}}}
+	f.Fuzz(func(t *testing.T, div string) {
+		body := append(codec.AppendString([]byte(`{"resourceType":"Patient","text":{"status":"generated","div":`), div), `}}`...)
+		tree, err := codec.Parse(body, codec.Options{})
+		if err != nil {
+			return
+		}
+		n := tree.Root().Path("text", "div")
+		if got := l.narrative(n, ""); got != "" && l.narrative(parseTest(t, string(append(codec.AppendString([]byte(`{"resourceType":"Patient","text":{"status":"generated","div":`), got), `}}`...))).Path("text", "div"), "") != "" {
+			t.Errorf("%q is rewritten twice", div)
+		}
+	})
+}

@@ -14,8 +14,8 @@ import (
 // SearchParams of a search of one type, by GET or POST.
 type SearchParams struct {
 	Type string
-	// Query holds the decoded parameters, without _format and _pretty. With
-	// _cursor, the token of a link of ours, all others are ignored: they stand in it.
+	// Query holds the decoded parameters, without _format and _pretty. _cursor,
+	// the token of a link of ours, stands alone: the others are in it.
 	Query []search.Pair
 	// Lenient leaves out what is not understood and says so in the bundle.
 	Lenient bool
@@ -90,6 +90,9 @@ func (s *Service) request(p *SearchParams) (*request, error) {
 	for _, q := range p.Query {
 		if q.Name != "_cursor" {
 			continue
+		}
+		if len(p.Query) > 1 {
+			return nil, cursorAlone()
 		}
 		text, err := s.cursors.open(q.Value, searchScope(s.registry.IndexVersion(), p.Type))
 		if err != nil {

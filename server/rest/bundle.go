@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"strings"
 
 	"meridian/fhir/issue"
 	"meridian/server/interaction"
@@ -18,6 +19,7 @@ func bundle(x *call) error {
 	if err != nil {
 		return err
 	}
+	x.interaction = strings.TrimSuffix(r.Type, "-response")
 	x.out = x.service.AppendBundle(x.out, r, interaction.ResponseParams{Return: x.prefer, Status: entryStatus, Outcome: x.entryOutcome})
 	return x.send(http.StatusOK, x.out)
 }

@@ -21,6 +21,8 @@ type call struct {
 	h       *Handler
 	service *interaction.Service
 	ctx     context.Context
+	// interaction names it for metrics and log, as CapabilityStatement.rest does.
+	interaction string
 
 	query   string // without _format and _pretty
 	pretty  bool

@@ -43,6 +43,7 @@ func (h *Handler) routeError(err error, c echo.Context) {
 	start := time.Now()
 	x := newCall(h, c)
 	defer x.release()
+	x.interaction = "unknown"
 	_ = x.negotiate() // an unknown path is told in JSON whatever was asked for
 	var he *echo.HTTPError
 	switch {
@@ -53,7 +54,7 @@ func (h *Handler) routeError(err error, c echo.Context) {
 	default:
 		x.fail(err)
 	}
-	h.observe(h.metrics.unknown, x, time.Since(start))
+	h.observe(x, time.Since(start))
 }
 
 // methodText repeats only methods that exist.

@@ -15,7 +15,6 @@ import (
 type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
-	unknown  *series // what no route took
 }
 
 func newMetrics(reg *prometheus.Registry) *metrics {
@@ -26,7 +25,6 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 			Help: "Time to answer in seconds by interaction.", Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 14)}, []string{"interaction"}),
 	}
 	reg.MustRegister(m.requests, m.seconds)
-	m.unknown = m.interaction("unknown")
 	return m
 }
 
@@ -66,20 +64,20 @@ func (s *series) add(typ string, status int, took time.Duration) {
 const levelError = slog.LevelError
 
 // observe counts and logs a request that was answered.
-func (h *Handler) observe(s *series, x *call, took time.Duration) {
+func (h *Handler) observe(x *call, took time.Duration) {
 	typ := x.typeName()
-	s.add(typ, x.status, took)
+	h.series[x.interaction].add(typ, x.status, took)
 	if h.access == nil {
 		return
 	}
-	h.access.LogAttrs(context.Background(), slog.LevelInfo, "request", slog.String("interaction", s.name), slog.String("type", typ),
+	h.access.LogAttrs(context.Background(), slog.LevelInfo, "request", slog.String("interaction", x.interaction), slog.String("type", typ),
 		slog.Int("status", x.status), slog.Float64("ms", float64(took.Microseconds())/1000))
 }
 
 // panicked answers 500. The log gets the place and the stack, and of the
 // panic's value only its type: it could hold what a patient's record says.
-func (h *Handler) panicked(x *call, name string, value any) {
-	h.errors.LogAttrs(context.Background(), slog.LevelError, "panic", slog.String("interaction", name), slog.String("type", x.typeName()),
+func (h *Handler) panicked(x *call, value any) {
+	h.errors.LogAttrs(context.Background(), slog.LevelError, "panic", slog.String("interaction", x.interaction), slog.String("type", x.typeName()),
 		slog.String("panic", panicText(value)), slog.String("stack", string(debug.Stack())))
 	if !x.Response().Committed {
 		x.fail(errPanic)

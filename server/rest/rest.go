@@ -68,8 +68,9 @@ type Handler struct {
 	access    *slog.Logger
 	errors    *slog.Logger
 	metrics   *metrics
-	calls     sync.Pool // of *call
-	gzips     sync.Pool // of *gzip.Writer
+	series    map[string]*series // by interaction; complete once New returns
+	calls     sync.Pool          // of *call
+	gzips     sync.Pool          // of *gzip.Writer
 }
 
 // New gives the handler of all routes.
@@ -94,7 +95,10 @@ func New(o Options) *Handler {
 	if reg == nil {
 		reg = prometheus.NewRegistry()
 	}
-	h.metrics = newMetrics(reg)
+	h.metrics, h.series = newMetrics(reg), map[string]*series{}
+	for _, name := range []string{"unknown", "batch", "transaction"} {
+		h.series[name] = h.metrics.interaction(name)
+	}
 	h.calls.New = func() any { return new(call) }
 	h.gzips.New = func() any {
 		w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is a constant that is valid
@@ -143,31 +147,34 @@ func (h *Handler) routes() {
 // on wraps a handler: the service must be there, errors become outcomes,
 // panics too, and the request is counted and logged.
 func (h *Handler) on(name string, fn func(*call) error) echo.HandlerFunc {
-	series := h.metrics.interaction(name)
+	if h.series[name] == nil {
+		h.series[name] = h.metrics.interaction(name)
+	}
 	return func(c echo.Context) error {
 		start := time.Now()
 		x := newCall(h, c)
 		defer x.release()
-		h.run(x, name, fn)
-		h.observe(series, x, time.Since(start))
+		x.interaction = name
+		h.run(x, fn)
+		h.observe(x, time.Since(start))
 		return nil
 	}
 }
 
-func (h *Handler) run(x *call, name string, fn func(*call) error) {
+func (h *Handler) run(x *call, fn func(*call) error) {
 	defer func() {
 		if p := recover(); p != nil {
 			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(p)
 			}
-			h.panicked(x, name, p)
+			h.panicked(x, p)
 		}
 	}()
 	if x.service = h.service(); x.service == nil {
 		x.fail(errStarting())
 		return
 	}
-	if name != "read" && name != "vread" {
+	if x.interaction != "read" && x.interaction != "vread" {
 		defer x.limit(h.timeout)()
 	}
 	err := x.negotiate()

@@ -154,12 +154,14 @@ func TestMetricsAndAccessLogHoldNoIDsAndNoValues(t *testing.T) {
 	s.send("GET", "/fhir/Patient?name=secret", "")
 	s.send("GET", "/fhir/secret/secret-1", "")
 	s.send("GET", "/secret", "")
+	s.send("POST", "/fhir", `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"GET","url":"Patient/secret-1"}}]}`)
 	metrics := s.send("GET", "/metrics", "").Body.String()
 	for _, want := range []string{
 		`meridian_http_requests_total{interaction="update",status="201",type="Patient"} 1`,
 		`meridian_http_requests_total{interaction="search-type",status="200",type="Patient"} 1`,
 		`meridian_http_requests_total{interaction="read",status="404",type=""} 1`,
 		`meridian_http_requests_total{interaction="unknown",status="404",type=""} 1`,
+		`meridian_http_requests_total{interaction="transaction",status="200",type=""} 1`,
 		`meridian_http_request_seconds_count{interaction="update"} 1`,
 	} {
 		if !strings.Contains(metrics, want) {
@@ -171,6 +173,16 @@ func TestMetricsAndAccessLogHoldNoIDsAndNoValues(t *testing.T) {
 	}
 	if strings.Contains(metrics+log.String(), "secret") {
 		t.Errorf("a value escaped: %s %s", metrics, &log)
+	}
+}
+
+func TestMountsAnswerBelowTheirPrefix(t *testing.T) {
+	sub := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Method, " ", r.URL.Path) })
+	s := newServerWith(t, mapBackend, interaction.Limits{}, rest.Options{Mounts: map[string]http.Handler{"/ops": sub}})
+	for target, want := range map[string]string{"/ops": "POST /ops", "/ops/a/b": "POST /ops/a/b"} {
+		if got := s.send("POST", target, "").Body.String(); got != want {
+			t.Errorf("%s: %q", target, got)
+		}
 	}
 }
 
