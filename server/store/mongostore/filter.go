@@ -163,7 +163,7 @@ func prefixBounds(k search.Key) bson.D {
 func containsPattern(e search.Contains) bson.Regex {
 	return bson.Regex{
 		Pattern: "^" + regexp.QuoteMeta(paramText(e.Param)) +
-			`(?:(?:[^\\|]|\\.)*\|)?(?:[^\\|]|\\.)*` + regexp.QuoteMeta(escape(e.Text, `\|`)),
+			`(?:(?:[^\\|]|\\.)*\|)?(?:[^\\|]|\\.)*` + regexp.QuoteMeta(escape(e.Text)),
 		Options: "s",
 	}
 }

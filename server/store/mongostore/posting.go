@@ -27,37 +27,43 @@ type span struct {
 	Hi string `bson:"hi"`
 }
 
-// escape writes the characters of special in s behind a backslash.
-func escape(s, special string) string {
-	if !strings.ContainsAny(s, special) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if strings.ContainsRune(special, r) {
-			b.WriteByte('\\')
+// appendEscaped appends s with \ and | behind a backslash, in a parameter also =.
+func appendEscaped(dst []byte, s string, param bool) []byte {
+	from := 0
+	for i := range len(s) {
+		if c := s[i]; c == '|' || c == '\\' || c == '=' && param {
+			dst = append(append(dst, s[from:i]...), '\\')
+			from = i
 		}
-		b.WriteRune(r)
 	}
-	return b.String()
+	return append(dst, s[from:]...)
+}
+
+// escape is appendEscaped for a scope or value.
+func escape(s string) string { return string(appendEscaped(nil, s, false)) }
+
+// appendScope appends the part of a posting before its value.
+func appendScope(dst []byte, param, scope string) []byte {
+	dst = append(appendEscaped(dst, param, true), '=')
+	switch scope {
+	case "":
+		return dst
+	case search.NoSystem:
+		return append(dst, '|')
+	}
+	return append(appendEscaped(dst, scope, false), '|')
 }
 
 // paramText is the part of a posting up to and with the equals sign.
-func paramText(param string) string { return escape(param, `\|=`) + "=" }
+func paramText(param string) string { return string(appendScope(nil, param, "")) }
 
 // scopeText is the part of a posting before its value.
-func scopeText(param, scope string) string {
-	switch scope {
-	case "":
-		return paramText(param)
-	case search.NoSystem:
-		return paramText(param) + "|"
-	}
-	return paramText(param) + escape(scope, `\|`) + "|"
-}
+func scopeText(param, scope string) string { return string(appendScope(nil, param, scope)) }
 
 // postingText is the posting of a key.
-func postingText(k search.Key) string { return scopeText(k.Param, k.Scope) + escape(k.Value, `\|`) }
+func postingText(k search.Key) string {
+	return string(appendEscaped(appendScope(nil, k.Param, k.Scope), k.Value, false))
+}
 
 // splitText undoes postingText for a key of param; ok is false for another parameter's posting.
 func splitText(param, text string) (scope, value string, ok bool) {
@@ -110,22 +116,41 @@ type postings struct {
 func (p postings) len() int { return len(p.K) + len(p.R) }
 
 // toPostings writes keys as points and spans. A key whose value may be two
-// bounds, which is one separator in it, stands in both forms: whether it is a
-// range or a text of two words is its parameter's matter, which is not known here.
+// bounds stands in both forms: whether it is a range or a text of two words is
+// its parameter's matter, which is not known here.
 func toPostings(keys []search.Key) (postings, error) {
 	if len(keys) > MaxResourcePostings {
 		return postings{}, fmt.Errorf("%d search keys, at most %d", len(keys), MaxResourcePostings)
 	}
-	p := postings{K: make([]string, 0, len(keys))}
-	for _, k := range keys {
-		p.K = append(p.K, postingText(k))
-		if strings.Count(k.Value, search.RangeSep) == 1 {
-			lo, hi := search.SplitRange(k.Value)
-			p.R = append(p.R, span{P: scopeText(k.Param, k.Scope), Lo: lo, Hi: hi})
+	// All texts are parts of one string. A scope's text begins its posting's.
+	ends := make([]struct{ scope, text int }, len(keys))
+	spans := 0
+	buf := make([]byte, 0, 48*len(keys))
+	for i, k := range keys {
+		buf = appendScope(buf, k.Param, k.Scope)
+		ends[i].scope = len(buf)
+		buf = appendEscaped(buf, k.Value, false)
+		ends[i].text = len(buf)
+		if mayBeRange(k.Value) {
+			spans++
 		}
+	}
+	all := string(buf)
+	p := postings{K: make([]string, len(keys)), R: make([]span, 0, spans)}
+	at := 0
+	for i, k := range keys {
+		p.K[i] = all[at:ends[i].text]
+		if mayBeRange(k.Value) {
+			lo, hi := search.SplitRange(k.Value)
+			p.R = append(p.R, span{P: all[at:ends[i].scope], Lo: lo, Hi: hi})
+		}
+		at = ends[i].text
 	}
 	return p, nil
 }
+
+// mayBeRange: bounds have no separator in them, so a range has exactly one.
+func mayBeRange(value string) bool { return strings.Count(value, search.RangeSep) == 1 }
 
 // split divides postings into what the head carries and what goes to overflow documents.
 func (p postings) split(limit int) (head postings, rest []postings) {

@@ -86,7 +86,7 @@ func (q *queue) documents(ctx context.Context, items []store.NewItem) ([]item, e
 		}
 		docs[i] = item{ID: textNumber(id), Topic: n.Topic, Key: n.Key, State: store.Pending, Appended: now, Due: now, Body: n.Body, Note: note}
 		if n.Key != "" {
-			docs[i].UK = escape(n.Topic, `\|`) + "|" + n.Key
+			docs[i].UK = escape(n.Topic) + "|" + n.Key
 		}
 	}
 	return docs, nil
