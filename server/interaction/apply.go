@@ -16,6 +16,9 @@ type Put struct {
 	// (Body is nil when there is nothing, or it was deleted). keep leaves what
 	// stands. It is called again when another writer was first, and must be pure.
 	Revise func(current *store.Resource) (body []byte, keep bool, err error)
+	// Pin makes the commit depend on what stands where nothing is written for this
+	// put: when another writer changes it meanwhile, all puts are revised again.
+	Pin bool
 }
 
 // Apply writes all puts as one commit, or none of them; where the store has no
