@@ -54,7 +54,7 @@ func (h *Handler) routeError(err error, c echo.Context) {
 	default:
 		x.fail(err)
 	}
-	h.observe(x, time.Since(start))
+	h.observe(x, start)
 }
 
 // methodText repeats only methods that exist.

@@ -63,15 +63,20 @@ func (s *series) add(typ string, status int, took time.Duration) {
 
 const levelError = slog.LevelError
 
-// observe counts and logs a request that was answered.
-func (h *Handler) observe(x *call, took time.Duration) {
-	typ := x.typeName()
+// observe counts and logs a request that was answered. The record goes to the
+// log's handler directly: what Logger adds, the place in the source, is the
+// same for every request and costs a third of the log.
+func (h *Handler) observe(x *call, start time.Time) {
+	typ, now := x.typeName(), time.Now()
+	took := now.Sub(start)
 	h.series[x.interaction].add(typ, x.status, took)
-	if h.access == nil {
+	if h.access == nil || !h.access.Enabled(context.Background(), slog.LevelInfo) {
 		return
 	}
-	h.access.LogAttrs(context.Background(), slog.LevelInfo, "request", slog.String("interaction", x.interaction), slog.String("type", typ),
+	r := slog.NewRecord(now, slog.LevelInfo, "request", 0)
+	r.AddAttrs(slog.String("interaction", x.interaction), slog.String("type", typ),
 		slog.Int("status", x.status), slog.Float64("ms", float64(took.Microseconds())/1000))
+	_ = h.access.Handler().Handle(context.Background(), r) // a log that cannot be written does not fail a request
 }
 
 // panicked answers 500. The log gets the place and the stack, and of the

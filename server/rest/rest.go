@@ -156,7 +156,7 @@ func (h *Handler) on(name string, fn func(*call) error) echo.HandlerFunc {
 		defer x.release()
 		x.interaction = name
 		h.run(x, fn)
-		h.observe(x, time.Since(start))
+		h.observe(x, start)
 		return nil
 	}
 }
