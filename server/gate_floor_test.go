@@ -183,7 +183,7 @@ func (quiet) Fatalf(format string, args ...any) {
 	panic(fmt.Sprintf(format, args...))
 }
 
-// commitBatch is an operation of perSecond.
+// commitBatch is an operation of many.
 func commitBatch(db *pebble.DB, list [][]byte) func(client, i int) error {
 	return func(_, i int) error {
 		batch := db.NewBatch()
@@ -205,6 +205,6 @@ func (g *gate) bundleFloor(b *testing.B) float64 {
 	list := r.batches(b)
 	db := openFloor(b)
 	before := cpu(b)
-	perSecond(b, importClients, len(list), commitBatch(db, list))
+	many(b, importClients, len(list), commitBatch(db, list))
 	return float64(g.imported.floorCount()) / (cpu(b) - before).Seconds()
 }

@@ -125,7 +125,7 @@ func ingest(b *testing.B, addr string, from, to int, answered func(i int, answer
 	b.Helper()
 	wires := dialAll(b, addr, importClients)
 	var longest atomic.Int64
-	perSecond(b, importClients, to-from, func(client, i int) error {
+	many(b, importClients, to-from, func(client, i int) error {
 		bundle, _ := patientBundle(from + i)
 		start := time.Now()
 		status, answer, err := wires[client].do("POST", "/fhir", bundle)

@@ -130,7 +130,7 @@ func (g *gate) table() {
 		resources = fmt.Sprintf("%d resources", g.imported.resources)
 	}
 	fmt.Printf("\n%s, %d cores (%s), %s, %s; load average %s\n\n", time.Now().UTC().Format("2006-01-02 15:04"), runtime.NumCPU(), cpuModel(), runtime.Version(), resources, loadAverage())
-	fmt.Println("| what | unit | figure | floor | ratio | budget | |")
+	fmt.Println("| what | figure | floor | ratio | budget | | how |")
 	fmt.Println("|--|--|--|--|--|--|--|")
 	for i := range g.lines {
 		l := &g.lines[i]
@@ -144,11 +144,7 @@ func (g *gate) table() {
 				bound = "≥ " + short(l.budget)
 			}
 		}
-		name := l.name
-		if l.note != "" {
-			name += " (" + l.note + ")"
-		}
-		fmt.Printf("| %s | %s | %s | %s | %s | %s | %s |\n", name, l.unit, short(l.figure), floor, ratio, bound, l.met())
+		fmt.Printf("| %s | %s %s | %s | %s | %s | %s | %s |\n", l.name, short(l.figure), l.unit, floor, ratio, bound, l.met(), l.note)
 	}
 	fmt.Println()
 }
@@ -191,12 +187,24 @@ func median[T cmp.Ordered](list []T) T {
 // slicesPerRound is how often a figure and its floor alternate.
 const slicesPerRound = 5
 
-// alternate measures a figure and its floor in turn, slice by slice, and gives the medians of both and of their ratio.
-func alternate(measure func(slice int) (figure, floor float64)) (figure, floor, ratio float64) {
-	var figures, floors, ratios []float64
+// compared is a figure and its floor: medians of both and of their ratios.
+type compared struct {
+	figure, floor, ratio float64
+	figureCPU, floorCPU  float64 // µs per operation
+}
+
+// alternate measures a figure and its floor in turn, slice by slice.
+func alternate(measure func(slice int) (figure, floor pace)) compared {
+	var fs, fls, ratios, fcpu, flcpu []float64
 	for i := range slicesPerRound {
 		f, fl := measure(i)
-		figures, floors, ratios = append(figures, f), append(floors, fl), append(ratios, f/fl)
+		fs, fls, ratios = append(fs, f.perSecond), append(fls, fl.perSecond), append(ratios, f.perSecond/fl.perSecond)
+		fcpu, flcpu = append(fcpu, f.cpu), append(flcpu, fl.cpu)
 	}
-	return median(figures), median(floors), median(ratios)
+	return compared{figure: median(fs), floor: median(fls), ratio: median(ratios), figureCPU: median(fcpu), floorCPU: median(flcpu)}
+}
+
+// cpu says what the operations took of the CPU.
+func (c *compared) cpu() string {
+	return fmt.Sprintf("CPU %.0f µs of %.0f, clients included: %.2f", c.figureCPU, c.floorCPU, c.floorCPU/c.figureCPU)
 }
