@@ -37,6 +37,7 @@ type function struct {
 	result string
 	choice bool // the call sets call.suffix to the chosen type ("Quantity")
 	list   bool // the call may write several entries, separated by commas
+	sure   bool // the call always writes, or parks
 	call   func(c *call, b []byte) ([]byte, bool)
 }
 
@@ -76,6 +77,25 @@ func (c *call) list(i int, into []source.Node) []source.Node {
 	return into
 }
 
+// join writes one entry for each repetition of argument i for which item writes, separated by commas.
+func (c *call) join(i int, b []byte, item func(b []byte, n source.Node) ([]byte, bool)) ([]byte, bool) {
+	var buf [8]source.Node
+	wrote := false
+	for _, n := range c.list(i, buf[:0]) {
+		mark := len(b)
+		if wrote {
+			b = append(b, ',')
+		}
+		var ok bool
+		if b, ok = item(b, n); !ok {
+			b = b[:mark]
+			continue
+		}
+		wrote = true
+	}
+	return b, wrote
+}
+
 // literal gives a constant argument.
 func (c *call) literal(i int) string { return c.args[i].value.text }
 
@@ -107,25 +127,27 @@ func functionByName(name string) *function {
 }
 
 // compileCall compiles {fn, args} or {fn, from|firstOf}.
-func (c *compiler) compileCall(e *schema.Element, t *schema.Type, y *ynode) emit {
+func (c *compiler) compileCall(e *schema.Element, t *schema.Type, y *ynode) leaf {
 	fn := functionByName(y.str("fn"))
 	if fn == nil {
 		c.problem(y.get("fn"), "M012", nearest(y.str("fn"), functionNames()), "there is no function %q", y.str("fn"))
-		return nothing
+		return failed
 	}
 	c.checkResult(e, t, y, fn)
 	args := make([]arg, len(fn.params))
 	c.compileArgs(fn, y, args)
-	return func(rt *run, b []byte) ([]byte, bool) {
-		k := call{rt: rt, fn: fn, args: args}
+	return leaf{sure: fn.sure, emit: func(rt *run, b []byte) ([]byte, bool) {
+		// Arguments are values, never calls: one call at a time.
+		k := &rt.call
+		*k = call{rt: rt, fn: fn, args: args}
 		mark := len(b)
-		b, ok := fn.call(&k, b)
+		b, ok := fn.call(k, b)
 		if !ok {
 			return b[:mark], false
 		}
 		rt.suffix = k.suffix
 		return b, true
-	}
+	}}
 }
 
 // checkResult compares a function's result with the element (M012, M011).

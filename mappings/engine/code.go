@@ -19,6 +19,21 @@ var codingSystems = map[string]string{
 // coding is one Coding to be written.
 type coding struct{ system, code, display string }
 
+// codingList holds the codings of one concept without an allocation: three triplets, and a mapped one before them.
+type codingList struct {
+	of [4]coding
+	n  int
+}
+
+func (l *codingList) add(k coding) {
+	if l.n < len(l.of) {
+		l.of[l.n] = k
+		l.n++
+	}
+}
+
+func (l *codingList) list() []coding { return l.of[:l.n] }
+
 // systemOf gives the URI of a coding system's name; a name that nobody knows is
 // local to the source.
 func (rt *run) systemOf(name string) string {
@@ -26,26 +41,27 @@ func (rt *run) systemOf(name string) string {
 	if s, ok := rt.src.CodeSystems[name]; ok {
 		return s
 	}
+	if name == "" || name == "L" || name == "l" || strings.HasPrefix(name, "99") {
+		return rt.itemSystem
+	}
 	if s, ok := codingSystems[strings.ToUpper(name)]; ok {
 		return s
 	}
-	if name == "" || strings.EqualFold(name, "L") || strings.HasPrefix(name, "99") {
-		return rt.src.itemSystem()
-	}
-	return "urn:meridian:source:" + rt.src.id() + ":" + strings.ToLower(strings.Join(strings.Fields(name), "-"))
+	return rt.prefix + strings.ToLower(strings.Join(strings.Fields(name), "-"))
 }
 
-// codings reads the triplets 1–3 and 4–6 of a CWE.
-func (rt *run) codings(n source.Node) []coding {
-	var out []coding
-	for _, at := range []int{1, 4} {
-		code, display, system := strings.TrimSpace(n.C(at).Text()), strings.TrimSpace(n.C(at+1).Text()), n.C(at+2).Text()
+// triplets are where a CWE has its codings: components 1, 4 and, since HL7 v2.7, 10. HL7 v2.8.2 ch. 2A.2.13
+var triplets = [...]int{1, 4, 10}
+
+// codings appends the codings of a CWE.
+func (rt *run) codings(n source.Node, into *codingList) {
+	for _, at := range triplets {
+		code := strings.TrimSpace(n.C(at).Text())
 		if code == "" {
 			continue
 		}
-		out = append(out, coding{system: rt.systemOf(system), code: code, display: display})
+		into.add(coding{system: rt.systemOf(n.C(at + 2).Text()), code: code, display: strings.TrimSpace(n.C(at + 1).Text())})
 	}
-	return out
 }
 
 func appendCodings(b []byte, list []coding) []byte {
@@ -57,7 +73,7 @@ func appendCodings(b []byte, list []coding) []byte {
 		b = append(b, `{"system":`...)
 		b = appendString(b, k.system)
 		b = append(b, `,"code":`...)
-		b = appendString(b, strings.Join(strings.Fields(k.code), " "))
+		b = appendString(b, oneBlank(k.code))
 		if k.display != "" {
 			b = append(b, `,"display":`...)
 			b = appendString(b, k.display)
@@ -67,15 +83,24 @@ func appendCodings(b []byte, list []coding) []byte {
 	return append(b, ']')
 }
 
-// appendConcept writes a CodeableConcept from a CWE: both triplets, and CWE.9
-// (else the display of a text without a code) as text.
-func appendConcept(c *call, b []byte, n source.Node) ([]byte, bool) {
-	list := c.rt.codings(n)
+// oneBlank folds blanks, as FHIR's code asks. https://hl7.org/fhir/R4/datatypes.html#code
+func oneBlank(s string) string {
+	if !strings.ContainsAny(s, " \t\r\n") {
+		return s
+	}
+	return strings.Join(strings.Fields(s), " ")
+}
+
+// conceptText is the text of a CWE: component 9, else the display of one without a code.
+func conceptText(n source.Node, codings int) string {
 	text := n.C(9).Text()
-	if text == "" && len(list) == 0 {
+	if text == "" && codings == 0 {
 		text = n.C(2).Text()
 	}
-	text = cleanText(text)
+	return cleanText(text)
+}
+
+func appendConceptOf(b []byte, list []coding, text string) ([]byte, bool) {
 	if len(list) == 0 && text == "" {
 		return b, false
 	}
@@ -93,129 +118,74 @@ func appendConcept(c *call, b []byte, n source.Node) ([]byte, bool) {
 	return append(b, '}'), true
 }
 
+// appendConcept writes a CodeableConcept from a CWE.
+func appendConcept(c *call, b []byte, n source.Node) ([]byte, bool) {
+	var list codingList
+	c.rt.codings(n, &list)
+	return appendConceptOf(b, list.list(), conceptText(n, list.n))
+}
+
 func fnConcept(c *call, b []byte) ([]byte, bool) { return appendConcept(c, b, c.node(0)) }
 
-// itemKeys are the spellings under which the item table is asked: the code with
-// its unit first, since the unit selects the code (mass or substance), then the
-// code alone.
-func itemKeys(code string, u unit) []string {
-	if u.code != "" {
-		return []string{code + "@" + u.code, code}
-	}
-	return []string{code + "@" + u.text, code}
+// fnConcepts writes one concept a repetition.
+func fnConcepts(c *call, b []byte) ([]byte, bool) {
+	return c.join(0, b, func(b []byte, n source.Node) ([]byte, bool) { return appendConcept(c, b, n) })
 }
 
-// unitFits says whether a row of the item table is meant for the unit. A row
-// that lists units abstains for others; a result without a unit is not held against it.
-func unitFits(row Row, u unit) bool {
-	units := row.Get("units")
-	if units == "" || u.code == "" && u.text == "" {
-		return true
-	}
-	for _, s := range strings.Split(units, ";") {
-		if s == u.code && u.code != "" || s == u.text {
-			return true
-		}
-	}
-	return false
-}
-
-// plainName strips the decorations that laboratories put before a name.
-func plainName(s string) string {
-	s = strings.TrimSpace(s)
-	for {
-		t := strings.TrimLeft(s, "*★▲△ ")
-		for _, p := range []string{"(干化学)", "（干化学）", "(全自动)", "（全自动）"} {
-			t = strings.TrimPrefix(t, p)
-		}
-		if t == s {
-			return s
-		}
-		s = t
-	}
-}
-
-// fnItemCode writes Observation.code: the LOINC code where the item table has
-// exactly this item in this unit, always the laboratory's own code, and the
-// plain name as text. No code is guessed: an item that the table does not know
-// is noted for the work list.
-func fnItemCode(c *call, b []byte) ([]byte, bool) {
+// fnMappedConcept writes a concept of a code system of FHIR's: the table's code first, then the sender's own.
+// What the table does not know keeps the sender's coding and goes to the work list.
+func fnMappedConcept(c *call, b []byte) ([]byte, bool) {
+	var list codingList
 	n := c.node(0)
-	local := c.rt.codings(n)
-	name := n.C(2).Text()
-	if c.given(2) {
-		if s, _ := c.text(2); name == "" {
-			name = s
-		}
+	if k, ok := c.mapped(n); ok {
+		list.add(k)
 	}
-	if len(local) == 0 {
-		if name = cleanText(name); name == "" {
-			c.rt.parkNow("obx.no-code", n.Origin(), "OBX-3 has neither a code nor a name", "OBX-3 没有项目代码和名称")
+	c.rt.codings(n, &list)
+	return appendConceptOf(b, list.list(), conceptText(n, list.n))
+}
+
+// fnMappedCoding is fnMappedConcept for an element that takes one Coding.
+func fnMappedCoding(c *call, b []byte) ([]byte, bool) {
+	n := c.node(0)
+	k, ok := c.mapped(n)
+	if !ok {
+		var list codingList
+		c.rt.codings(n, &list)
+		if list.n == 0 {
 			return b, false
 		}
-		local = nil
+		k = list.of[0]
 	}
-	var u unit
-	if c.given(1) {
-		u = unitOf(c.node(1), c.table(4))
-	}
-	list := c.withLOINC(local, u, n, name)
-	b = append(b, '{')
-	if len(list) > 0 {
-		b = append(appendCodings(b, list), ',')
-	}
-	if name = plainName(name); name == "" {
-		name = list[len(list)-1].code
-	}
-	b = append(b, `"text":`...)
-	return append(appendString(b, cleanText(name)), '}'), true
+	var buf [512]byte
+	s := appendCodings(buf[:0], []coding{k})
+	return append(b, s[len(`"coding":[`):len(s)-1]...), true
 }
 
-// otherSpecimenWords tell that a specimen is not blood: the same letters (GLU,
-// WBC, PRO) then stand for another item.
-var otherSpecimenWords = []string{"尿", "便", "粪", "脑脊液", "胸水", "腹水", "精液", "urine", "stool", "feces", "csf"}
-
-// otherSpecimen says that the specimen or the panel is of urine, stool or a
-// puncture: the item table holds blood items, so it abstains.
-func (c *call) otherSpecimen() bool {
-	var buf [8]source.Node
-	for _, n := range c.list(5, buf[:0]) {
-		s := strings.ToLower(n.Text())
-		if s == "ur" || s == "stl" || s == "u" {
-			return true
+// mapped asks the table (argument 1) for the code of a CWE, or for its text; the system is argument 2.
+func (c *call) mapped(n source.Node) (coding, bool) {
+	for _, i := range [...]int{1, 2} {
+		s := strings.TrimSpace(n.C(i).Text())
+		if s == "" {
+			continue
 		}
-		for _, w := range otherSpecimenWords {
-			if strings.Contains(s, w) {
-				return true
-			}
+		row, ok := c.table(1).Find(s)
+		if !ok {
+			c.rt.missing(Unmapped{Table: c.table(1).Name, Code: s, Path: n.Origin()})
+			return coding{}, false
 		}
+		if to := row.Get("to"); to != "" {
+			return coding{system: c.literal(2), code: to}, true
+		}
+		return coding{}, false
 	}
-	return false
+	return coding{}, false
 }
 
-// withLOINC puts the mapped code before the local ones.
-func (c *call) withLOINC(local []coding, u unit, n source.Node, name string) []coding {
-	for _, k := range local {
-		if k.system == loincSystem {
-			return local
-		}
+// fnCode writes a code as sent, blanks folded.
+func fnCode(c *call, b []byte) ([]byte, bool) {
+	s, _ := c.text(0)
+	if s = oneBlank(strings.TrimSpace(s)); s == "" {
+		return b, false
 	}
-	items := c.table(3)
-	for _, k := range local {
-		if c.otherSpecimen() {
-			break
-		}
-		for _, key := range itemKeys(k.code, u) {
-			row, ok := items.Find(key)
-			if ok && row.Get("loinc") != "" && unitFits(row, u) {
-				return append([]coding{{system: loincSystem, code: row.Get("loinc"), display: row.Get("display")}}, local...)
-			}
-		}
-	}
-	code := ""
-	if len(local) > 0 {
-		code = local[0].code
-	}
-	c.rt.unmapped = append(c.rt.unmapped, Unmapped{Table: items.Name, Code: code, Display: cut(name, 200), Unit: u.text, Path: n.Origin()})
-	return local
+	return appendString(b, s), true
 }

@@ -9,11 +9,38 @@ import (
 	"meridian/mappings/source"
 )
 
-// variable is a scope or `each` variable.
+// Map is a compiled mapping file, or a layer over one.
+type Map struct {
+	Name    string
+	Version string
+	Input   Input
+
+	layers        map[string]*Map // by name, of a map that layers extend
+	names         *source.Names
+	scopes        []scopeDef
+	filters       []filterDef
+	rejects       []rejectDef
+	ignores       []ignoreDef
+	ignoredPlaces map[source.Place]bool
+	resources     []resourceDef
+	subject       []idPart
+	slots         int
+}
+
+// Input is the header's declaration of what the map reads.
+type Input struct {
+	Kind string // "hl7v2"
+	Type string // "ORU_R01"
+}
+
+func (i Input) String() string { return i.Kind + " " + i.Type }
+
+// variable is a scope or `each` variable, or a parameter of a partial, which stands for a path.
 type variable struct {
-	slot  int
-	place []string // from the root
-	scope string   // scope that binds it; "" is the message
+	slot    int
+	place   []string // from the root
+	steps   []step   // of a parameter: from the slot's node
+	repeats bool     // of a parameter: its path can give several nodes
 }
 
 // scopeDef is one level of repetition that several resources share.
@@ -22,38 +49,6 @@ type scopeDef struct {
 	outer int // index of the outer scope, -1: the message
 	path  *path
 	slot  int
-}
-
-// resourceDef is one compiled resource rule.
-type resourceDef struct {
-	name     string
-	typ      *schema.Type
-	scope    int // index into scopes, -1: the message
-	each     *path
-	slot     int // of the each variable
-	when     *condition
-	id       []idPart
-	onNoID   string // "park" or "skip"
-	parkCode string
-	target   emit
-	guard    *value
-	write    Write
-	union    []string
-	volatile []string
-	clear    []clearRule
-}
-
-// clearRule deletes an element where the source says null.
-type clearRule struct {
-	element string
-	path    *path
-}
-
-// idPart is one part of a business key: a value, the index among equal keys, or another rule's key.
-type idPart struct {
-	value *value
-	dup   bool
-	text  string
 }
 
 // filterDef lets a message pass without a trace in the record.
@@ -69,33 +64,8 @@ type rejectDef struct {
 	hint, hintZH string
 }
 
-// Map is a compiled mapping file.
-type Map struct {
-	Name    string
-	Version string
-	Input   Input
-
-	names     *source.Names
-	scopes    []scopeDef
-	filters   []filterDef
-	rejects   []rejectDef
-	resources []resourceDef
-	subject   []idPart
-	tables    map[string]*Table
-	slots     int
-}
-
-// Input is the header's declaration of what the map reads.
-type Input struct {
-	Kind string // "hl7v2"
-	Type string // "ORU_R01"
-}
-
-func (i Input) String() string { return i.Kind + " " + i.Type }
-
 // compiler turns the YAML of one map into closures and collects problems.
 type compiler struct {
-	file     string
 	problems Problems
 	names    *source.Names
 	grammar  Grammar
@@ -103,7 +73,10 @@ type compiler struct {
 	tables   map[string]*Table
 	vars     map[string]variable
 	rules    map[string]*ruleInfo
-	scope    int // of the rule being compiled
+	partials map[string]*ynode
+	using    []string // partials being compiled, against recursion
+	scope    int      // of the rule being compiled
+	read     map[int]bool
 	m        *Map
 }
 
@@ -112,13 +85,18 @@ type ruleInfo struct {
 	index int
 	typ   string
 	scope int
-	each  bool
+	slot  int // of the each variable, -1: none
+	sure  bool
+	y     *ynode
 }
 
 func (c *compiler) problem(y *ynode, code, suggestion, format string, args ...any) {
-	p := Problem{Code: code, File: c.file, Line: 1, Column: 1, Message: fmt.Sprintf(format, args...), Suggestion: suggestion}
-	if y != nil && y.line > 0 {
-		p.Line, p.Column = y.line, y.col
+	p := Problem{Code: code, Line: 1, Column: 1, Message: fmt.Sprintf(format, args...), Suggestion: suggestion}
+	if y != nil {
+		p.File = y.file
+		if y.line > 0 {
+			p.Line, p.Column = y.line, y.col
+		}
 	}
 	c.problems = append(c.problems, p)
 }
@@ -138,18 +116,29 @@ func (c *compiler) newSlot() int {
 	return c.m.slots - 1
 }
 
-// bind makes a variable visible; it gives what undoes it.
-func (c *compiler) bind(y *ynode, name string, p *path, scope string) (int, func()) {
-	if _, taken := c.vars[name]; taken || name == "" {
-		c.problem(y, "M050", "", "variable %q is missing or shadows another", name)
+// reads notes that something being compiled reads a variable.
+func (c *compiler) reads(slot int) {
+	if c.read != nil {
+		c.read[slot] = true
 	}
-	v := variable{slot: c.newSlot(), scope: scope}
+}
+
+// bind makes a variable visible; it gives what undoes it.
+func (c *compiler) bind(y *ynode, name string, p *path) (int, func()) {
+	v := variable{slot: c.newSlot()}
 	if p != nil {
 		v.place = p.place
 	}
+	return v.slot, c.bindVariable(y, name, v)
+}
+
+func (c *compiler) bindVariable(y *ynode, name string, v variable) func() {
+	if _, taken := c.vars[name]; taken || name == "" {
+		c.problem(y, "M050", "", "variable %q is missing or shadows another", name)
+	}
 	old, had := c.vars[name]
 	c.vars[name] = v
-	return v.slot, func() {
+	return func() {
 		delete(c.vars, name)
 		if had {
 			c.vars[name] = old
@@ -159,9 +148,17 @@ func (c *compiler) bind(y *ynode, name string, p *path, scope string) (int, func
 
 // compileMap compiles a checked document.
 func (c *compiler) compileMap(y *ynode) *Map {
-	c.m = &Map{Name: y.str("map"), Version: y.str("version"), Input: c.input, names: c.names, tables: c.tables}
+	c.m = &Map{Name: y.str("map"), Version: y.str("version"), Input: c.input, names: c.names}
 	c.vars = map[string]variable{"msg": {slot: c.newSlot()}}
+	c.partials = map[string]*ynode{}
+	if p := y.get("partials"); p != nil {
+		for i, k := range p.keys {
+			c.partials[k.text] = p.vals[i]
+		}
+	}
 	c.compileScopes(y.get("scopes"))
+	c.scope = -1
+	restore := c.hideScopes()
 	for _, f := range y.get("filters").list() {
 		c.m.filters = append(c.m.filters, filterDef{when: c.compileCondition(f.get("when")), rule: f.str("rule")})
 	}
@@ -169,6 +166,8 @@ func (c *compiler) compileMap(y *ynode) *Map {
 		c.m.rejects = append(c.m.rejects, rejectDef{when: c.compileCondition(f.get("when")), code: f.str("code"), path: f.str("path"),
 			hint: f.str("hint"), hintZH: f.str("hintZH")})
 	}
+	restore()
+	c.compileIgnores(y.get("ignore"))
 	list := y.get("resources").list()
 	c.rules = map[string]*ruleInfo{}
 	for i, r := range list {
@@ -177,8 +176,7 @@ func (c *compiler) compileMap(y *ynode) *Map {
 	for _, r := range list {
 		c.m.resources = append(c.m.resources, c.compileResource(r))
 	}
-	c.scope = -1
-	c.m.subject = c.compileKey(y.get("subject"))
+	c.compileSubject(y.get("subject"))
 	return c.m
 }
 
@@ -189,9 +187,70 @@ func (c *compiler) compileScopes(y *ynode) {
 			d.outer = c.scopeIndex(s, in)
 		}
 		d.path = c.compilePath(s.get("each"), s.str("each"))
-		d.slot, _ = c.bind(s, d.name, d.path, d.name)
+		d.slot, _ = c.bind(s, d.name, d.path)
+		if d.path == nil {
+			d.path = &path{}
+		}
 		c.m.scopes = append(c.m.scopes, d)
 	}
+}
+
+// compileSubject compiles the key of the person, in the first scope.
+func (c *compiler) compileSubject(y *ynode) {
+	c.scope = -1
+	if len(c.m.scopes) > 0 {
+		c.scope = 0
+	}
+	defer c.hideScopes()()
+	c.m.subject = c.compileParts(y)
+}
+
+// compileIgnores compiles what the map sets aside, each with its reason.
+func (c *compiler) compileIgnores(y *ynode) {
+	c.m.ignoredPlaces = map[source.Place]bool{}
+	for _, g := range y.list() {
+		for _, p := range g.get("places").list() {
+			c.ignorePlace(p)
+		}
+		e := g.get("each")
+		if e == nil {
+			continue
+		}
+		d := ignoreDef{scope: -1, reason: g.str("reason")}
+		if s := g.str("scope"); s != "" {
+			d.scope = c.scopeIndex(g.get("scope"), s)
+		}
+		c.scope = d.scope
+		restore := c.hideScopes()
+		d.each = c.compilePath(e.get("path"), e.str("path"))
+		var undo func()
+		d.slot, undo = c.bind(e, e.str("as"), d.each)
+		d.when = c.compileCondition(g.get("when"))
+		undo()
+		restore()
+		if d.each != nil {
+			c.m.ignores = append(c.m.ignores, d)
+		}
+	}
+}
+
+// ignorePlace reads "OBX.f1", "PID.f3.4" or "DSC": a segment, with a field and a component or without.
+func (c *compiler) ignorePlace(y *ynode) {
+	parts := strings.Split(y.text, ".")
+	var at source.Place
+	if len(parts) > len(at) {
+		c.problem(y, "M020", "", "%q is longer than segment, field, component, sub-component", y.text)
+		return
+	}
+	for i, p := range parts {
+		sym, ok := c.names.Sym(p)
+		if !ok || p == "" {
+			c.problem(y, "M020", "", "no record has %q", p)
+			return
+		}
+		at[i] = sym
+	}
+	c.m.ignoredPlaces[at] = true
 }
 
 func (c *compiler) scopeIndex(y *ynode, name string) int {
@@ -204,19 +263,6 @@ func (c *compiler) scopeIndex(y *ynode, name string) int {
 	}
 	c.problem(y, "M020", nearest(name, known), "scope %q is not declared above", name)
 	return -1
-}
-
-// declare notes a rule so that rules above it can refer to it.
-func (c *compiler) declare(i int, r *ynode) {
-	info := &ruleInfo{index: i, typ: r.str("type"), scope: -1, each: r.get("each") != nil}
-	if s := r.str("scope"); s != "" {
-		info.scope = c.scopeIndex(r, s)
-	}
-	name := r.str("name")
-	if _, taken := c.rules[name]; taken {
-		c.problem(r, "M050", "", "two resources are named %q", name)
-	}
-	c.rules[name] = info
 }
 
 // visible says whether an instance of the inner scope lies in one of the outer.
@@ -247,73 +293,6 @@ func (c *compiler) hideScopes() func() {
 	}
 }
 
-func (c *compiler) compileResource(y *ynode) resourceDef {
-	info := c.rules[y.str("name")]
-	d := resourceDef{name: y.str("name"), scope: info.scope, write: Replace, onNoID: "park", parkCode: y.str("parkCode")}
-	c.scope = info.scope
-	defer c.hideScopes()()
-	d.typ = schema.ByName(y.str("type"))
-	if d.typ == nil || d.typ.Kind != schema.Resource || d.typ.Abstract {
-		c.problem(y.get("type"), "M010", nearest(y.str("type"), schema.ResourceTypes()), "%q is not a resource type of R4", y.str("type"))
-		return d
-	}
-	if e := y.get("each"); e != nil {
-		d.each = c.compilePath(e.get("path"), e.str("path"))
-		var undo func()
-		d.slot, undo = c.bind(e, e.str("as"), d.each, "")
-		defer undo()
-	}
-	d.when = c.compileCondition(y.get("when"))
-	d.id = c.compileKey(y.get("id"))
-	if len(d.id) == 0 {
-		c.problem(y, "M040", "", "resource %q has no id: a message sent twice would make it twice", d.name)
-	}
-	if s := y.str("onMissingId"); s != "" {
-		d.onNoID = s
-	}
-	if s := y.str("write"); s != "" {
-		d.write = Write(s)
-	}
-	d.union, d.volatile = c.topLevel(d.typ, y.get("union")), c.topLevel(d.typ, y.get("volatile"))
-	if g := y.get("guard"); g != nil {
-		d.guard = c.compileValue(g)
-	}
-	for _, k := range y.get("clear").list() {
-		d.clear = append(d.clear, clearRule{element: k.str("element"), path: c.compilePath(k.get("from"), k.str("from"))})
-		c.topLevel(d.typ, k.get("element"))
-	}
-	d.target = c.compileObject(d.typ, y.get("target"), true)
-	return d
-}
-
-// topLevel checks names of elements of a resource.
-func (c *compiler) topLevel(t *schema.Type, y *ynode) []string {
-	var out []string
-	for _, e := range y.list() {
-		if _, ok := t.Lookup([]byte(e.text)); !ok {
-			c.problem(e, "M010", nearest(e.text, propertyNames(t)), "%s has no element %s", t.Name, e.text)
-		}
-		out = append(out, e.text)
-	}
-	return out
-}
-
-// compileKey compiles the parts of a business key.
-func (c *compiler) compileKey(y *ynode) []idPart {
-	var parts []idPart
-	for _, e := range y.list() {
-		switch {
-		case e.kind == yamlScalar && e.text == "$dup":
-			parts = append(parts, idPart{dup: true})
-		case e.kind == yamlScalar && !c.isPath(e):
-			parts = append(parts, idPart{text: e.text})
-		default:
-			parts = append(parts, idPart{value: c.compileValue(e)})
-		}
-	}
-	return parts
-}
-
 // value is a text taken from the source: the first present of several paths.
 type value struct {
 	paths []*path
@@ -340,8 +319,8 @@ func (c *compiler) isPath(y *ynode) bool {
 		return false
 	}
 	head, _, dot := strings.Cut(y.text, ".")
-	_, known := c.vars[head]
-	return known && dot
+	v, known := c.vars[head]
+	return known && (dot || v.steps != nil)
 }
 
 // compileValue compiles a path, a list of paths, {from}, {firstOf} or {const}.

@@ -7,19 +7,25 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
+
+	"meridian/mappings/source"
 )
 
 // condition is a compiled `when`: CEL over source texts. Every path in it
 // becomes a variable of type string, so that CEL checks types when the map is
 // loaded and never meets a dynamic value; `has(path)` is true when the path has
 // a text, `count(path)` its number of repetitions, an int.
+//
+// Most conditions only compare paths with constants. Those are compiled to
+// closures (predicate.go) and never reach CEL, which takes some microseconds an
+// evaluation; a test holds the two against each other.
+//
+// Fields that a condition reads count as used by the rule when it holds, and
+// only then: a rule that does not apply has used nothing.
 type condition struct {
+	test    func(rt *run) bool // nil: program decides
 	program cel.Program
 	args    []condArg
-	// Fast form of `path == 'text'`, `path != 'text'` and `has(path)`, by far the most common.
-	fast   *path
-	equal  string
-	negate bool
 }
 
 type condArg struct {
@@ -34,8 +40,7 @@ const maxConditionCost = 10_000
 var (
 	quotedText = regexp.MustCompile(`'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"`)
 	pathText   = regexp.MustCompile(`\b[a-z][A-Za-z0-9]*(?:\.[A-Za-z0-9_]+(?:\[[^\]]*\])?)+`)
-	fastText   = regexp.MustCompile(`^\s*([a-z][A-Za-z0-9.]*(?:\.[A-Za-z0-9_]+(?:\[[^\]]*\])?)+)\s*(==|!=)\s*'([^'\\]*)'\s*$`)
-	fastHas    = regexp.MustCompile(`^\s*(!?)\s*has\(([^()]+)\)\s*$`)
+	callOf     = regexp.MustCompile(`\b(has|count)\(\s*$`)
 )
 
 // compileCondition compiles y; nil holds always.
@@ -43,18 +48,25 @@ func (c *compiler) compileCondition(y *ynode) *condition {
 	if y == nil || y.kind != yamlScalar || strings.TrimSpace(y.text) == "" {
 		return nil
 	}
-	if m := fastText.FindStringSubmatch(y.text); m != nil && c.startsWithVar(m[1]) {
-		return &condition{fast: c.compilePath(y, m[1]), equal: m[3], negate: m[2] == "!="}
+	if ast := parsePredicate(y.text); ast != nil && c.knowsPaths(ast) {
+		if ast.constant() {
+			c.problem(y, "M050", "", "the condition does not depend on the record: it always or never holds")
+		}
+		return &condition{test: c.compilePredicate(y, ast)}
 	}
-	if m := fastHas.FindStringSubmatch(y.text); m != nil {
-		return &condition{fast: c.compilePath(y, m[2]), negate: m[1] == ""} // has: the text differs from ""
-	}
+	return c.compileCEL(y)
+}
+
+func (c *compiler) compileCEL(y *ynode) *condition {
 	cond := &condition{}
 	text := c.replacePaths(y, cond)
 	prog, err := buildProgram(text, cond.args)
 	if err != nil {
 		c.problem(y, "M022", "", "condition: %s", firstLine(err.Error()))
 		return cond
+	}
+	if len(cond.args) == 0 {
+		c.problem(y, "M050", "", "the condition does not depend on the record: it always or never holds")
 	}
 	cond.program = prog
 	return cond
@@ -84,8 +96,6 @@ func (c *compiler) replacePaths(y *ynode, cond *condition) string {
 		rest = rest[loc[1]:]
 	}
 }
-
-var callOf = regexp.MustCompile(`\b(has|count)\(\s*$`)
 
 func (c *compiler) replacePlain(y *ynode, s string, cond *condition) string {
 	var out strings.Builder
@@ -164,11 +174,11 @@ func (a activation) ResolveName(name string) (any, bool) {
 	arg := &a.cond.args[i]
 	switch {
 	case arg.has:
-		return types.Bool(arg.path.textOf(a.rt) != ""), true
+		return types.Bool(arg.path.peek(a.rt) != ""), true
 	case arg.count:
 		return types.Int(len(arg.path.each(a.rt, nil))), true
 	}
-	return types.String(arg.path.textOf(a.rt)), true
+	return types.String(arg.path.peek(a.rt)), true
 }
 
 func (a activation) Parent() cel.Activation { return nil }
@@ -178,8 +188,24 @@ func (cond *condition) holds(rt *run) bool {
 	if cond == nil {
 		return true
 	}
-	if cond.fast != nil {
-		return (cond.fast.textOf(rt) == cond.equal) != cond.negate
+	rt.peeked = rt.peeked[:0]
+	ok := false
+	if cond.test != nil {
+		ok = cond.test(rt)
+	} else {
+		ok = cond.eval(rt)
+	}
+	if ok {
+		for _, n := range rt.peeked {
+			n.Mark()
+		}
+	}
+	return ok
+}
+
+func (cond *condition) eval(rt *run) bool {
+	if cond.program == nil {
+		return false
 	}
 	v, _, err := cond.program.Eval(activation{rt, cond})
 	if err != nil {
@@ -188,6 +214,21 @@ func (cond *condition) holds(rt *run) bool {
 	}
 	b, _ := v.Value().(bool)
 	return b
+}
+
+// peek gives the text of the path's first node and notes the node for the condition that asks.
+func (p *path) peek(rt *run) string {
+	n := p.one(rt).Scalar()
+	if n.Valid() {
+		rt.peeked = append(rt.peeked, n)
+	}
+	return n.Peek()
+}
+
+// count is the number of repetitions.
+func (p *path) count(rt *run) int {
+	var buf [16]source.Node
+	return len(p.each(rt, buf[:0]))
 }
 
 func firstLine(s string) string {

@@ -36,8 +36,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // Limits of one run.
@@ -86,6 +84,8 @@ type Source struct {
 	DecimalComma  bool              // 11,49 is a number
 	DefaultType   string            // OBX-2 where it is empty; "" parks nothing and maps to text
 	DefaultStatus string            // OBX-11 / OBR-25 where it is empty; "" gives unknown
+	// Layer names the layer over the map that fits this sender ("oru_r01_mindray_bc"); "" is the map itself.
+	Layer string
 }
 
 func (s *Source) id() string {
@@ -93,22 +93,6 @@ func (s *Source) id() string {
 		return "default"
 	}
 	return s.ID
-}
-
-func (s *Source) itemSystem() string {
-	if s.ItemSystem == "" {
-		return "urn:meridian:source:" + s.id() + ":item"
-	}
-	return s.ItemSystem
-}
-
-// spaceID is the namespace of all ids of ours.
-var spaceID = uuid.MustParse("6f3c1f0e-5f0b-5a5e-9c39-6d6572696469")
-
-// StableID is the id of the resource that a source knows under a business key.
-func StableID(source, resourceType string, key ...string) string {
-	space := uuid.NewSHA1(spaceID, []byte(source))
-	return uuid.NewSHA1(space, []byte(resourceType+"\x1f"+strings.Join(key, "\x1f"))).String()
 }
 
 // Write is how a resource meets the version that stands in the store.
@@ -130,6 +114,7 @@ type Out struct {
 	Write
 	Union    []string // top-level lists whose entries are added to those that stand (DiagnosticReport.result)
 	Volatile []string // top-level elements that alone make no new version (Observation.issued)
+	Initial  []string // top-level elements for a new resource only: what stands stays (Encounter.status of a result message)
 	// Clear lists top-level elements that the message deletes (HL7's `""`).
 	Clear []string
 	// Scope numbers the scope instance (one report of a message); 0 is the whole message.
@@ -157,6 +142,8 @@ type Result struct {
 	Subject string
 	// Unmapped lists codes that no table knew.
 	Unmapped []Unmapped
+	// Coverage says which places of the message no rule read; nil when the message was filtered or parked.
+	Coverage *Coverage
 }
 
 // Unmapped is a local code for the work list.

@@ -9,7 +9,11 @@ const hexDigits = "0123456789abcdef"
 // dropped by the callers that read messages, here they are written as \u00XX
 // so that the codec refuses them loudly.
 func appendString(b []byte, s string) []byte {
-	b = append(b, '"')
+	return append(appendEscaped(append(b, '"'), s), '"')
+}
+
+// appendEscaped is appendString without the quotes.
+func appendEscaped(b []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); i++ {
 		c := s[i]
@@ -31,7 +35,7 @@ func appendString(b []byte, s string) []byte {
 		}
 		start = i + 1
 	}
-	return append(append(b, s[start:]...), '"')
+	return append(b, s[start:]...)
 }
 
 // isNumber says that s is a JSON number without an exponent.

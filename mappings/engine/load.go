@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	gopath "path"
@@ -11,8 +9,6 @@ import (
 	"time"
 
 	_ "embed"
-
-	"github.com/santhosh-tekuri/jsonschema/v5"
 
 	"meridian/mappings/source"
 )
@@ -43,13 +39,42 @@ type Library struct {
 	tables map[string]*Table
 }
 
-// Load reads every map (*.yaml) and table (tables/*.csv) of a file system,
-// checks all of them, and gives either the library or every problem found.
-func Load(fsys fs.FS) (*Library, error) {
+// Load reads every map and layer (*.yaml) and table (tables/*.csv) of file
+// systems, checks all of them, and gives either the library or every problem
+// found. A site's own files come after the shipped ones; a table of the same
+// name goes over the shipped one, row by row.
+func Load(list ...fs.FS) (*Library, error) {
 	l := &Library{tables: map[string]*Table{}}
 	var ps Problems
-	var maps []string
-	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+	var docs []*ynode
+	for _, fsys := range list {
+		names, problems, err := l.readTables(fsys)
+		if err != nil {
+			return nil, fmt.Errorf("read maps: %w", err)
+		}
+		ps = append(ps, problems...)
+		for _, name := range names {
+			data, err := fs.ReadFile(fsys, name)
+			if err != nil {
+				return nil, fmt.Errorf("read map %s: %w", name, err)
+			}
+			doc, problems := readMap(name, data)
+			ps = append(ps, problems...)
+			if doc != nil {
+				docs = append(docs, doc)
+			}
+		}
+	}
+	ps = append(ps, l.compileAll(docs)...)
+	if len(ps) > 0 {
+		return nil, ps
+	}
+	return l, nil
+}
+
+// readTables reads the tables of a file system and gives the names of its maps.
+func (l *Library) readTables(fsys fs.FS) (maps []string, ps Problems, err error) {
+	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil || d.IsDir():
 			return err
@@ -60,25 +85,37 @@ func Load(fsys fs.FS) (*Library, error) {
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("read maps: %w", err)
-	}
 	sort.Strings(maps)
-	for _, name := range maps {
-		data, err := fs.ReadFile(fsys, name)
-		if err != nil {
-			return nil, fmt.Errorf("read map %s: %w", name, err)
+	return maps, ps, err
+}
+
+// compileAll compiles the maps, then the layers over them.
+func (l *Library) compileAll(docs []*ynode) Problems {
+	var ps Problems
+	base := map[string]*ynode{}
+	for _, doc := range docs {
+		if doc.get("extends") != nil {
+			continue
 		}
-		m, problems := Compile(name, data, l.tables)
+		name := doc.get("map")
+		if base[name.text] != nil {
+			ps = append(ps, Problem{Code: "M050", File: name.file, Line: name.line, Column: name.col, Message: fmt.Sprintf("two maps are named %q", name.text)})
+			continue
+		}
+		base[name.text] = doc
+		m, problems := compileDoc(doc, l.tables)
 		ps = append(ps, problems...)
 		if m != nil {
+			m.layers = map[string]*Map{}
 			l.maps = append(l.maps, m)
 		}
 	}
-	if len(ps) > 0 {
-		return nil, ps
+	for _, doc := range docs {
+		if doc.get("extends") != nil {
+			ps = append(ps, l.compileLayer(doc, base)...)
+		}
 	}
-	return l, nil
+	return ps
 }
 
 func (l *Library) addTable(fsys fs.FS, name string) Problems {
@@ -89,8 +126,12 @@ func (l *Library) addTable(fsys fs.FS, name string) Problems {
 	defer f.Close()
 	key := strings.TrimSuffix(gopath.Base(name), ".csv")
 	t, ps := ReadTable(key, name, f)
-	if l.tables[key] != nil {
-		ps = append(ps, Problem{Code: "M030", File: name, Line: 1, Column: 1, Message: fmt.Sprintf("two tables are named %q", key)})
+	if t == nil {
+		return ps
+	}
+	ps = append(ps, checkCodes(t, name)...)
+	if below := l.tables[key]; below != nil {
+		t = t.over(below)
 	}
 	l.tables[key] = t
 	return ps
@@ -112,8 +153,20 @@ func (l *Library) Maps() []*Map { return l.maps }
 // Table gives a table by name, nil when there is none.
 func (l *Library) Table(name string) *Table { return l.tables[name] }
 
-// Compile checks and compiles one mapping file; the map is nil when there are problems.
+// Compile checks and compiles one mapping file; the map is nil when there are problems. A layer is compiled by Load.
 func Compile(file string, data []byte, tables map[string]*Table) (*Map, Problems) {
+	doc, ps := readMap(file, data)
+	if doc == nil {
+		return nil, ps
+	}
+	if e := doc.get("extends"); e != nil {
+		return nil, Problems{{Code: "M050", File: file, Line: e.line, Column: e.col, Message: "a layer needs the map that it extends beside it"}}
+	}
+	return compileDoc(doc, tables)
+}
+
+// readMap parses a file and applies the JSON Schema; the document is nil when there are problems.
+func readMap(file string, data []byte) (*ynode, Problems) {
 	if len(data) > MaxMapBytes {
 		return nil, Problems{{Code: "M001", File: file, Line: 1, Column: 1, Message: fmt.Sprintf("larger than %d bytes", MaxMapBytes)}}
 	}
@@ -124,11 +177,15 @@ func Compile(file string, data []byte, tables map[string]*Table) (*Map, Problems
 	if ps := checkShape(file, doc); len(ps) > 0 {
 		return nil, ps
 	}
+	return doc, nil
+}
+
+func compileDoc(doc *ynode, tables map[string]*Table) (*Map, Problems) {
 	in := Input{Kind: doc.get("input").str("kind"), Type: doc.get("input").str("type")}
-	c := &compiler{file: file, tables: tables, input: in}
+	c := &compiler{tables: tables, input: in}
 	grammar, names, ok := grammarOf(in)
 	if !ok {
-		c.problem(doc.get("input"), "M020", "", "there is no grammar for input %s", in)
+		c.problem(doc.get("input").get("type"), "M020", "", "there is no grammar for input %s", in)
 		return nil, c.problems
 	}
 	c.grammar, c.names = grammar, names
@@ -147,70 +204,4 @@ func grammarOf(in Input) (Grammar, *source.Names, bool) {
 		}
 	}
 	return nil, nil, false
-}
-
-// checkShape applies the JSON Schema (M001) and gives each failure its line.
-func checkShape(file string, doc *ynode) Problems {
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("map.json", strings.NewReader(schemaText)); err != nil {
-		return Problems{{Code: "M001", File: file, Line: 1, Column: 1, Message: "the schema itself: " + err.Error()}}
-	}
-	s, err := c.Compile("map.json")
-	if err != nil {
-		return Problems{{Code: "M001", File: file, Line: 1, Column: 1, Message: "the schema itself: " + err.Error()}}
-	}
-	// The validator wants plain JSON values.
-	text, err := json.Marshal(doc.any())
-	if err != nil {
-		return Problems{{Code: "M001", File: file, Line: 1, Column: 1, Message: err.Error()}}
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		return Problems{{Code: "M001", File: file, Line: 1, Column: 1, Message: err.Error()}}
-	}
-	err = s.Validate(v)
-	if err == nil {
-		return nil
-	}
-	ve, ok := err.(*jsonschema.ValidationError)
-	if !ok {
-		return Problems{{Code: "M001", File: file, Line: 1, Column: 1, Message: err.Error()}}
-	}
-	var ps Problems
-	leafErrors(ve, func(e *jsonschema.ValidationError) {
-		at := doc.at(e.InstanceLocation)
-		ps = append(ps, Problem{Code: "M001", File: file, Line: at.line, Column: at.col, Message: e.InstanceLocation + ": " + e.Message})
-	})
-	return ps
-}
-
-func leafErrors(e *jsonschema.ValidationError, f func(*jsonschema.ValidationError)) {
-	if len(e.Causes) == 0 {
-		f(e)
-	}
-	for _, c := range e.Causes {
-		leafErrors(c, f)
-	}
-}
-
-// at finds the node that a JSON pointer names, or the nearest above it.
-func (y *ynode) at(pointer string) *ynode {
-	n := y
-	for _, part := range strings.Split(strings.TrimPrefix(pointer, "/"), "/") {
-		part = strings.ReplaceAll(strings.ReplaceAll(part, "~1", "/"), "~0", "~")
-		next := n.get(part)
-		if next == nil && n.kind == yamlList {
-			i := 0
-			if _, err := fmt.Sscanf(part, "%d", &i); err == nil && i >= 0 && i < len(n.vals) {
-				next = n.vals[i]
-			}
-		}
-		if next == nil {
-			return n
-		}
-		n = next
-	}
-	return n
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,6 +26,7 @@ type step struct {
 	index  int // -1: the first
 	filter []source.Sym
 	equal  string
+	differ bool // the filter asks for another text than equal
 	all    bool // [*]: every repetition
 }
 
@@ -41,7 +43,8 @@ type path struct {
 
 const maxPathSteps = 12
 
-// splitPath cuts "o.OBX.f3[5=MR].1" into names with brackets.
+// splitPath cuts "o.OBX.f3[5=MR].1" into names with brackets. A filter compares the text below a repetition:
+// [5=MR] and [5!=NI], [5.1=MR] for a sub-component.
 func splitPath(s string) ([]string, error) {
 	var out []string
 	depth, start := 0, 0
@@ -92,6 +95,7 @@ func parseStep(names *source.Names, s string) (step, error) {
 		return st, nil
 	}
 	if key, val, ok := strings.Cut(rest, "="); ok {
+		key, st.differ = strings.CutSuffix(key, "!")
 		for _, k := range strings.Split(key, ".") {
 			y, ok := names.Sym(k)
 			if !ok {
@@ -104,7 +108,7 @@ func parseStep(names *source.Names, s string) (step, error) {
 	}
 	i, err := strconv.Atoi(rest)
 	if err != nil || i < 0 {
-		return st, fmt.Errorf("[%s] is neither an index from 0, nor *, nor name=value", rest)
+		return st, fmt.Errorf("[%s] is neither an index from 0, nor *, nor name=value, nor name!=value", rest)
 	}
 	st.index = i
 	return st, nil
@@ -122,7 +126,7 @@ func (st *step) matches(n source.Node) bool {
 	for _, f := range st.filter {
 		n = n.Child(f)
 	}
-	return n.Text() == st.equal
+	return (n.Peek() == st.equal) != st.differ
 }
 
 // pick gives the node that a scalar step means.
@@ -155,12 +159,19 @@ func (p *path) one(rt *run) source.Node {
 	return n
 }
 
-// text gives the text of the first node.
+// textOf gives the text of the first node.
 func (p *path) textOf(rt *run) string { return p.one(rt).Text() }
 
-// each appends all repetitions at the last step, and of steps with [*].
+// each appends all repetitions at the last step, and of steps with [*]. Where
+// the variable stands for several rows (continues), those of all rows.
 func (p *path) each(rt *run, into []source.Node) []source.Node {
-	return eachStep(rt.vars[p.slot], p.steps, into)
+	into = eachStep(rt.vars[p.slot], p.steps, into)
+	if p.slot == rt.moreSlot {
+		for _, n := range rt.more {
+			into = eachStep(n, p.steps, into)
+		}
+	}
+	return into
 }
 
 func eachStep(n source.Node, steps []step, into []source.Node) []source.Node {
@@ -195,7 +206,8 @@ func (c *compiler) compilePath(y *ynode, text string) *path {
 		c.problem(y, "M020", nearest(parts[0], c.varNames()), "path %q does not begin with a scope variable", text)
 		return nil
 	}
-	p := &path{text: text, slot: v.slot, place: append([]string(nil), v.place...)}
+	p := &path{text: text, slot: v.slot, place: slices.Clone(v.place), steps: slices.Clone(v.steps), repeats: v.repeats}
+	c.reads(v.slot)
 	for _, s := range parts[1:] {
 		st, err := parseStep(c.names, s)
 		if err != nil {

@@ -4,12 +4,9 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
-	"sort"
 	"strings"
 
 	"golang.org/x/text/unicode/norm"
-
-	"meridian/fhir/schema"
 )
 
 // Table is a lookup table: data that a laboratory person edits, as CSV with a
@@ -26,9 +23,11 @@ type Table struct {
 	Name    string
 	Columns []string
 	rows    [][]string
+	lines   []int // of the rows in the file
 	exact   map[string]int
 	folded  map[string]int
 	column  map[string]int
+	units   bool // some keys are code@unit
 }
 
 // MaxTableRows bounds one table.
@@ -71,12 +70,13 @@ func ReadTable(name, file string, r io.Reader) (*Table, Problems) {
 			ps = append(ps, Problem{Code: "M030", File: file, Line: line, Column: col, Message: fmt.Sprintf("key %q stands twice", row[key])})
 		}
 		t.exact[row[key]] = len(t.rows)
+		t.units = t.units || strings.Contains(row[key], "@")
 		if f := FoldKey(row[key]); f != "" {
 			if _, taken := t.folded[f]; !taken {
 				t.folded[f] = len(t.rows)
 			}
 		}
-		t.rows = append(t.rows, row)
+		t.rows, t.lines = append(t.rows, row), append(t.lines, line)
 		if len(t.rows) > MaxTableRows {
 			return nil, append(ps, Problem{Code: "M030", File: file, Line: line, Column: 1, Message: fmt.Sprintf("more than %d rows", MaxTableRows)})
 		}
@@ -86,11 +86,30 @@ func ReadTable(name, file string, r io.Reader) (*Table, Problems) {
 
 // FoldKey is how two spellings of a key are the same: NFKC, without blanks, lower case.
 func FoldKey(s string) string {
-	s = strings.ToLower(norm.NFKC.String(s))
-	if !strings.ContainsAny(s, " \t\u00a0") {
-		return s
+	var buf [64]byte
+	return string(appendFolded(buf[:0], s))
+}
+
+// appendFolded appends FoldKey(s) to b.
+func appendFolded(b []byte, s string) []byte {
+	if !isASCII(s) {
+		if !norm.NFKC.IsNormalString(s) {
+			s = norm.NFKC.String(s)
+		}
+		s = strings.ToLower(s)
 	}
-	return strings.Join(strings.Fields(s), "")
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == ' ' || c >= '\t' && c <= '\r':
+		case c == 0xc2 && i+1 < len(s) && (s[i+1] == 0xa0 || s[i+1] == 0x85): // no-break space, next line
+			i++
+		case c >= 'A' && c <= 'Z':
+			b = append(b, c+'a'-'A')
+		default:
+			b = append(b, c)
+		}
+	}
+	return b
 }
 
 // Find gives the row of a key, or false.
@@ -98,7 +117,31 @@ func (t *Table) Find(key string) (Row, bool) {
 	if i, ok := t.exact[key]; ok {
 		return Row{t, i}, true
 	}
-	if i, ok := t.folded[FoldKey(key)]; ok {
+	var buf [96]byte
+	if i, ok := t.folded[string(appendFolded(buf[:0], key))]; ok {
+		return Row{t, i}, true
+	}
+	return Row{}, false
+}
+
+// findBytes is Find for a key in a buffer.
+func (t *Table) findBytes(key []byte) (Row, bool) {
+	if i, ok := t.exact[string(key)]; ok {
+		return Row{t, i}, true
+	}
+	var buf [96]byte
+	folded := buf[:0]
+	for _, c := range key {
+		switch {
+		case c >= 0x80:
+			return t.Find(string(key))
+		case c >= 'A' && c <= 'Z':
+			folded = append(folded, c+'a'-'A')
+		case c > ' ':
+			folded = append(folded, c)
+		}
+	}
+	if i, ok := t.folded[string(folded)]; ok {
 		return Row{t, i}, true
 	}
 	return Row{}, false
@@ -122,89 +165,49 @@ func (r Row) Get(column string) string {
 	return r.t.rows[r.i][i]
 }
 
-// compileLookup compiles {lookup, from, onMissing, default}.
-func (c *compiler) compileLookup(e *schema.Element, t *schema.Type, y *ynode) emit {
-	table := c.tables[y.str("lookup")]
-	if table == nil {
-		c.problem(y.get("lookup"), "M030", nearest(y.str("lookup"), tableNames(c.tables)), "there is no table %q", y.str("lookup"))
-		return nothing
-	}
-	if t == nil || t.Kind != schema.Primitive {
-		c.problem(y, "M012", "", "%s is not a primitive: a lookup gives a text", e.Path)
-		return nothing
-	}
-	from := c.compileValue(y)
-	c.repeatsProblem(y, from)
-	column := y.str("column")
-	if column == "" {
-		column = "to"
-	}
-	if _, ok := table.column[column]; !ok {
-		c.problem(y, "M030", nearest(column, table.Columns), "table %q has no column %q", table.Name, column)
-		return nothing
-	}
-	c.checkTable(e, t, y, table, column)
-	missing, other := y.str("onMissing"), y.str("default")
-	if missing == "" && other == "" {
-		c.problem(y, "M030", "", "say what happens when the table does not know the code: onMissing: park, omit or keep, or default")
-	}
-	return func(rt *run, b []byte) ([]byte, bool) {
-		s, n := from.get(rt)
-		if s == "" {
-			if other != "" {
-				return appendString(b, other), true
-			}
-			if missing == "park" {
-				rt.parkNow("lookup."+table.Name, placeOf(n.Origin(), from), "the code is empty and table "+table.Name+" has no default", "代码为空")
-			}
-			return b, false
+// over gives a table with the rows of t before those of below. Columns are those of below.
+func (t *Table) over(below *Table) *Table {
+	out := &Table{Name: below.Name, Columns: below.Columns, exact: map[string]int{}, folded: map[string]int{}, column: below.column, units: t.units || below.units}
+	add := func(from *Table, i int) {
+		r := Row{from, i}
+		key := r.Get("from")
+		if _, taken := out.exact[key]; taken {
+			return
 		}
-		if row, ok := table.Find(s); ok {
-			if to := row.Get(column); to != "" {
-				return appendString(b, to), true
+		row := make([]string, len(out.Columns))
+		for k, name := range out.Columns {
+			row[k] = r.Get(strings.TrimSpace(name))
+		}
+		out.exact[key] = len(out.rows)
+		if f := FoldKey(key); f != "" {
+			if _, taken := out.folded[f]; !taken {
+				out.folded[f] = len(out.rows)
 			}
-			return b, false
 		}
-		rt.unmapped = append(rt.unmapped, Unmapped{Table: table.Name, Code: s, Path: n.Origin()})
-		switch {
-		case other != "":
-			rt.find("lookup."+table.Name, n, "the code is not in table "+table.Name+"; the default stands")
-			return appendString(b, other), true
-		case missing == "keep":
-			return appendString(b, s), true
-		case missing == "park":
-			rt.parkNow("lookup."+table.Name, n.Origin(), "the code is not in table "+table.Name, "代码未在对照表中："+table.Name)
-		default:
-			rt.find("lookup."+table.Name, n, "the code is not in table "+table.Name)
-		}
-		return b, false
+		out.rows = append(out.rows, row)
 	}
+	for i := range t.rows {
+		add(t, i)
+	}
+	for i := range below.rows {
+		// A spelling that the site's row folds to is the site's.
+		if _, taken := t.folded[FoldKey(Row{below, i}.Get("from"))]; !taken {
+			add(below, i)
+		}
+	}
+	return out
 }
 
-// checkTable checks that what the table gives fits a required binding (M014).
-func (c *compiler) checkTable(e *schema.Element, t *schema.Type, y *ynode, table *Table, column string) {
-	if t.Name != "code" || e.Strength != 'r' {
-		return
+// Unreviewed counts rows without a signature in the column reviewedBy; 0 when the table has no such column.
+func (t *Table) Unreviewed() int {
+	if _, ok := t.column["reviewedBy"]; !ok {
+		return 0
 	}
-	allowed := c.bindingCodes(e)
-	if allowed == nil {
-		return
-	}
-	var bad []string
-	for i := range table.rows {
-		if v := (Row{table, i}).Get(column); v != "" && !allowed[v] {
-			bad = append(bad, v)
+	n := 0
+	for i := range t.rows {
+		if (Row{t, i}).Get("reviewedBy") == "" {
+			n++
 		}
 	}
-	sort.Strings(bad)
-	if len(bad) > 0 {
-		c.problem(y, "M014", "", "table %q gives %s, which %s does not allow", table.Name, strings.Join(bad, ", "), e.Path)
-	}
-}
-
-func placeOf(origin string, v *value) string {
-	if origin == "" && len(v.paths) > 0 {
-		return v.paths[0].text
-	}
-	return origin
+	return n
 }

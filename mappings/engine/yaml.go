@@ -25,7 +25,8 @@ type ynode struct {
 	kind   yamlKind
 	text   string // of a scalar
 	quoted bool   // the scalar was a quoted or block string
-	plain  any    // string, bool, int64, float text: for the JSON Schema
+	plain  any    // string, bool, json.Number: for the JSON Schema
+	file   string
 	keys   []*ynode
 	vals   []*ynode // of a list, or beside keys
 	line   int
@@ -77,7 +78,7 @@ func (c *yamlReader) fail(n ast.Node, format string, args ...any) {
 }
 
 func (c *yamlReader) read(n ast.Node, depth int) *ynode {
-	y := &ynode{}
+	y := &ynode{file: c.file}
 	if p := n.GetToken().Position; p != nil {
 		y.line, y.col = p.Line, p.Column
 	}

@@ -25,7 +25,10 @@
 // into the message and lives as long as it does.
 package source
 
-import "strconv"
+import (
+	"strconv"
+	"sync"
+)
 
 // State of a scalar.
 type State uint8
@@ -57,9 +60,11 @@ type node struct {
 type Tree struct {
 	nodes   []node
 	names   *Names
-	used    []uint64                         // coverage: one bit a node
+	used    []uint64                         // coverage: one bit a node, see coverage.go
+	ignored []uint64                         // coverage: one bit a node
 	unesc   func(text string) (string, bool) // resolves the format's escapes; nil: there are none
 	origin  func(t *Tree, n Node) string     // how the format prints a place
+	one     Sym                              // the name "1": the first component of a scalar is the scalar
 	Charset string                           // the charset the text was decoded from, for people
 }
 
@@ -161,66 +166,50 @@ func (n Node) Raw() string {
 // empty and absent give "".
 func (n Node) Text() string {
 	n = n.scalar()
-	if n.t == nil || n.t.nodes[n.i].state != Present {
-		if n.t != nil {
-			n.Mark()
-		}
-		return ""
-	}
 	n.Mark()
-	s := n.t.nodes[n.i].text
-	if n.t.unesc != nil {
-		s, _ = n.t.unesc(s)
-	}
-	return s
+	return n.plain()
 }
+
+// Peek is Text without the mark.
+func (n Node) Peek() string { return n.scalar().plain() }
 
 // Whole is the text as written with its separators, escapes resolved.
 func (n Node) Whole() string {
-	if n.t == nil || n.t.nodes[n.i].state != Present {
+	n.Mark()
+	return n.plain()
+}
+
+func (n Node) plain() string {
+	if n.t == nil {
 		return ""
 	}
-	n.Mark()
-	s := n.t.nodes[n.i].text
-	if n.t.unesc != nil {
-		s, _ = n.t.unesc(s)
+	d := &n.t.nodes[n.i]
+	if d.state != Present || n.t.unesc == nil {
+		if d.state != Present {
+			return ""
+		}
+		return d.text
 	}
+	s, _ := n.t.unesc(d.text)
 	return s
 }
 
+// Scalar is the node whose text Text gives: the first component of an object that is not a segment or group.
+func (n Node) Scalar() Node { return n.scalar() }
+
 // scalar descends to the first component.
 func (n Node) scalar() Node {
-	for n.t != nil && n.t.nodes[n.i].first != 0 && !n.t.nodes[n.i].object {
-		c := Node{n.t, n.t.nodes[n.i].first}
-		if c.Name() != "1" {
+	for n.t != nil {
+		d := &n.t.nodes[n.i]
+		if d.first == 0 || d.object {
+			return n
+		}
+		if n.t.nodes[d.first].name != n.t.one {
 			return Node{}
 		}
-		n = c
+		n.i = d.first
 	}
 	return n
-}
-
-// Mark notes that a rule used the node.
-func (n Node) Mark() {
-	if n.t != nil {
-		n.t.used[n.i>>6] |= 1 << (uint(n.i) & 63)
-	}
-}
-
-// Used says whether a rule used the node or anything below it.
-func (n Node) Used() bool {
-	if n.t == nil {
-		return false
-	}
-	if n.t.used[n.i>>6]&(1<<(uint(n.i)&63)) != 0 {
-		return true
-	}
-	for c := n.First(); c.Valid(); c = c.Next() {
-		if c.Used() {
-			return true
-		}
-	}
-	return false
 }
 
 // Parent, First child, Next sibling.
@@ -252,12 +241,13 @@ func (n Node) Child(name Sym) Node {
 	if n.t == nil {
 		return Node{}
 	}
-	d := &n.t.nodes[n.i]
-	if d.first == 0 && !d.object && n.t.names.bySym[name] == "1" {
+	nodes := n.t.nodes
+	d := &nodes[n.i]
+	if d.first == 0 && !d.object && name == n.t.one {
 		return n
 	}
-	for i := d.first; i != 0; i = n.t.nodes[i].next {
-		if n.t.nodes[i].name == name {
+	for i := d.first; i != 0; i = nodes[i].next {
+		if nodes[i].name == name {
 			return Node{n.t, i}
 		}
 	}
@@ -307,6 +297,29 @@ type builder struct {
 	last []int32 // last child of each node, 0 when there is none
 }
 
+var builders = sync.Pool{New: func() any { return new(builder) }}
+
+// maxKept bounds what a pooled builder keeps for the next record.
+const maxKept = 1 << 16
+
+func newBuilder(t *Tree) *builder {
+	b := builders.Get().(*builder)
+	b.t, b.last = t, b.last[:0]
+	t.one, _ = t.names.Sym("1")
+	return b
+}
+
+// done sizes the coverage bits and gives the builder back.
+func (b *builder) done() {
+	n := len(b.t.nodes)/64 + 1
+	bits := make([]uint64, 2*n)
+	b.t.used, b.t.ignored = bits[:n:n], bits[n:]
+	b.t = nil
+	if cap(b.last) <= maxKept {
+		builders.Put(b)
+	}
+}
+
 // add appends a node below parent (-1: the root) and gives its index.
 func (b *builder) add(parent int32, name Sym, text string, state State, object bool) int32 {
 	i := int32(len(b.t.nodes))
@@ -336,6 +349,3 @@ func (b *builder) add(parent int32, name Sym, text string, state State, object b
 	b.t.nodes[prev].next = i
 	return i
 }
-
-// done sizes the coverage bits.
-func (b *builder) done() { b.t.used = make([]uint64, len(b.t.nodes)/64+1) }

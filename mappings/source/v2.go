@@ -61,7 +61,7 @@ var V2Names = sync.OnceValue(func() *Names {
 // node: to HL7 they say the same as absent ones.
 func FromV2(m *hl7v2.Message, g hl7v2.Tree) *Tree {
 	d := m.Delimiters()
-	t := &Tree{names: V2Names(), nodes: make([]node, 0, 64+16*m.Len())}
+	t := &Tree{names: V2Names(), nodes: make([]node, 0, 64+18*m.Len())}
 	t.unesc = func(s string) (string, bool) {
 		if d.Escape == 0 || strings.IndexByte(s, d.Escape) < 0 {
 			return s, true
@@ -70,11 +70,18 @@ func FromV2(m *hl7v2.Message, g hl7v2.Tree) *Tree {
 		return out, unknown == 0
 	}
 	t.origin = v2Origin
-	b := &builder{t: t, last: make([]int32, 0, cap(t.nodes))}
+	b := newBuilder(t)
+	w := v2Builder{builder: b, d: d}
 	root := b.add(-1, b.sym(g.Structure), "", Present, true)
-	b.group(root, g.Root)
+	w.group(root, g.Root)
 	b.done()
 	return t
+}
+
+// v2Builder splits the fields of segments.
+type v2Builder struct {
+	*builder
+	d hl7v2.Delimiters
 }
 
 func (b *builder) sym(name string) Sym {
@@ -82,7 +89,7 @@ func (b *builder) sym(name string) Sym {
 	return y
 }
 
-func (b *builder) group(at int32, g *hl7v2.Group) {
+func (b *v2Builder) group(at int32, g *hl7v2.Group) {
 	for s, c := range g.Children() {
 		if c != nil {
 			b.group(b.add(at, b.sym(c.Name), "", Present, true), c)
@@ -92,45 +99,75 @@ func (b *builder) group(at int32, g *hl7v2.Group) {
 	}
 }
 
-func (b *builder) segment(at int32, s hl7v2.Segment) {
-	i := b.add(at, b.sym(s.Name()), s.Name(), Present, true)
+func (b *v2Builder) segment(at int32, s hl7v2.Segment) {
+	name := s.Name()
+	i := b.add(at, b.sym(name), name, Present, true)
 	b.t.nodes[i].number = int32(s.Occurrence())
+	header := name == "MSH"
 	for f, n := 1, min(s.Fields(), MaxField); f <= n; f++ {
-		v := s.Field(f)
-		if v.State() == hl7v2.Empty || v.State() == hl7v2.Absent {
-			continue
-		}
-		for _, r := range v.Each() {
-			if r.State() != hl7v2.Empty || v.Repetitions() > 1 {
-				b.value(i, Field(f), r, 0)
-			}
+		raw := s.Field(f).Raw()
+		switch {
+		case raw == "":
+		case header && f <= 2: // the delimiters themselves
+			b.add(i, Field(f), raw, Present, false)
+		default:
+			b.field(i, Field(f), raw)
 		}
 	}
 }
 
-// value adds a repetition with its components, or a component with its sub-components.
-func (b *builder) value(at int32, name Sym, v hl7v2.Value, depth int) {
-	i := b.add(at, name, v.Raw(), State(v.State()), false)
-	if v.State() != hl7v2.Present {
+// field adds the repetitions of a field. An empty one among others has a node, so that the others keep their numbers.
+func (b *v2Builder) field(at int32, name Sym, raw string) {
+	for rest, more := raw, true; more; {
+		var r string
+		r, rest, more = cutAt(rest, b.d.Repetition)
+		b.value(at, name, r, b.d.Component)
+	}
+}
+
+// value adds a repetition with its components (below is the component delimiter), or a component with its sub-components.
+func (b *v2Builder) value(at int32, name Sym, text string, below byte) {
+	state := Present
+	switch text {
+	case "":
+		state = Empty
+	case `""`:
+		state = Null
+	}
+	i := b.add(at, name, text, state, false)
+	if state != Present || below == 0 {
 		return
 	}
-	n := v.Components()
-	if depth == 1 {
-		n = v.Subs()
+	parts := has(text, below)
+	next := b.d.Subcomponent
+	if below == b.d.Subcomponent {
+		next = 0
+	} else {
+		parts = parts || has(text, next)
 	}
-	if depth == 2 || n < 2 && (depth == 1 || v.Subs() < 2) {
+	if !parts {
 		return
 	}
-	for k := 1; k <= min(n, MaxComponent); k++ {
-		c := v.Sub(k)
-		if depth == 0 {
-			c = v.Component(k)
-		}
-		if c.State() == hl7v2.Present || c.State() == hl7v2.Null {
-			b.value(i, Component(k), c, depth+1)
+	k, more := 1, true
+	for rest := text; more && k <= MaxComponent; k++ {
+		var c string
+		if c, rest, more = cutAt(rest, below); c != "" {
+			b.value(i, Component(k), c, next)
 		}
 	}
 }
+
+// cutAt is strings.Cut at one byte; 0 is no delimiter.
+func cutAt(s string, sep byte) (head, rest string, found bool) {
+	if sep != 0 {
+		if i := strings.IndexByte(s, sep); i >= 0 {
+			return s[:i], s[i+1:], true
+		}
+	}
+	return s, "", false
+}
+
+func has(s string, sep byte) bool { return sep != 0 && strings.IndexByte(s, sep) >= 0 }
 
 // v2Origin prints a place as the standard does: OBX[3].5.1, PID[1].3(2).1.
 func v2Origin(t *Tree, n Node) string {

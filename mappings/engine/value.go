@@ -1,0 +1,383 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+
+	"meridian/mappings/hl7v2"
+	"meridian/mappings/source"
+)
+
+// Parameters of obxValue, obxComponents and absent.
+const (
+	obxRows = iota
+	obxUnits
+	obxItems
+	obxGrades
+	obxNoValue
+)
+
+var obxParams = []param{{name: "rows", kind: argList}, {name: "units", kind: argTable}, {name: "items", kind: argTable},
+	{name: "grades", kind: argTable}, {name: "noValue", kind: argTable}}
+
+// valueCall is one OBX value being written: one repetition of OBX-5, or, for texts, all of them and those of further rows.
+type valueCall struct {
+	*call
+	rows  []source.Node // the OBX, and rows that continue it
+	obx   source.Node
+	value source.Node
+	unit  unit
+	typ   string
+}
+
+// textTypes are the types whose repetitions are lines of one text.
+var textTypes = []string{"ST", "TX", "FT", ""}
+
+// open reads the row's type, unit and first value; ok is false where there is no value.
+func (x *valueCall) open(c *call, buf []source.Node) (ok bool) {
+	x.call, x.rows = c, c.list(obxRows, buf)
+	if len(x.rows) == 0 {
+		return false
+	}
+	x.obx = x.rows[0]
+	x.value = x.obx.F(5)
+	if x.value.State() != source.Present || blank(x.value) && len(x.rows) == 1 && !x.value.NextSame().Valid() {
+		return false
+	}
+	x.typ = strings.ToUpper(strings.TrimSpace(x.obx.F(2).Text()))
+	if x.typ == "" {
+		x.typ = c.rt.src.DefaultType
+	}
+	x.unit = unitOf(x.obx.F(6), c.table(obxUnits))
+	return true
+}
+
+func blank(n source.Node) bool {
+	for _, r := range n.Raw() {
+		if r != ' ' && r != '\t' && r != '　' {
+			return false
+		}
+	}
+	return true
+}
+
+// repeated says that OBX-5 has repetitions that are values of their own: they become components.
+func (x *valueCall) repeated() bool {
+	return x.value.NextSame().Valid() && !slices.Contains(textTypes, x.typ) && x.typ != "NA" && x.typ != "MA"
+}
+
+// fnObxValue chooses value[x] by OBX-2 and writes OBX-5. What does not fit its
+// declared type is kept as a string, with a finding; nothing is dropped.
+func fnObxValue(c *call, b []byte) ([]byte, bool) {
+	var x valueCall
+	var buf [16]source.Node
+	if !x.open(c, buf[:0]) || x.repeated() {
+		return b, false
+	}
+	if _, absent := x.noValue(); absent {
+		return b, false
+	}
+	if x.typ == "" {
+		c.find("obx.type-missing", x.obx, "OBX-2 is empty; the value is read as text")
+	}
+	x.compareRows()
+	return x.append(b)
+}
+
+// compareRows notes that further rows of one text have another status than the first.
+func (x *valueCall) compareRows() {
+	status := x.obx.F(11).Peek()
+	for _, r := range x.rows[1:] {
+		if r.F(11).Peek() != status {
+			x.find("obx.rows-differ", r, "rows of one text have different statuses; that of the first stands")
+		}
+	}
+}
+
+// fnObxComponents writes one component for each repetition of OBX-5 where they are values of their own. HL7 v2.5.1 ch. 7.4.2.5
+func fnObxComponents(c *call, b []byte) ([]byte, bool) {
+	var x valueCall
+	var buf [16]source.Node
+	if !x.open(c, buf[:0]) || !x.repeated() {
+		return b, false
+	}
+	wrote := false
+	for n := x.value; n.Valid(); n = n.NextSame() {
+		if n.State() != source.Present {
+			continue
+		}
+		x.value = n
+		mark := len(b)
+		if wrote {
+			b = append(b, ',')
+		}
+		b = append(b, `{"code":`...)
+		b, ok := appendConcept(c, b, x.obx.F(3))
+		if !ok {
+			return b, false
+		}
+		at := len(b)
+		var room [256]byte
+		text, ok := x.append(room[:0])
+		if !ok {
+			b = b[:mark]
+			continue
+		}
+		b = append(append(append(b[:at], `,"value`...), x.suffix...), `":`...)
+		b = append(append(b, text...), '}')
+		wrote = true
+	}
+	return b, wrote
+}
+
+// append writes one value.
+func (x *valueCall) append(b []byte) ([]byte, bool) {
+	v := x.value
+	switch x.typ {
+	case "NM":
+		return x.numeric(b)
+	case "SN":
+		return x.structured(b)
+	case "CE", "CWE", "CNE", "CF", "IS", "ID":
+		x.suffix = "CodeableConcept"
+		return appendConcept(x.call, b, v)
+	case "NR":
+		return x.interval(b, v.C(1).Text(), v.C(2).Text())
+	case "DR":
+		return x.period(b)
+	case "DT", "DTM", "TS", "TSO":
+		return x.dateTime(b)
+	case "TM":
+		return x.time(b)
+	case "ED", "RP":
+		return b, false // the report's presentedForm takes it
+	case "ST", "TX", "FT", "":
+		return x.result(b)
+	case "VR":
+		if s := joinTexts("-", v.C(1), v.C(2)); s != "" {
+			return x.string(b, s, "")
+		}
+	case "CX", "EI", "XPN", "XCN", "PPN", "XTN":
+		if s := displayOf(x.typ, v); s != "" {
+			return x.string(b, s, "obx.type-display")
+		}
+	case "NA", "MA":
+		return x.text(b, "obx.array")
+	}
+	return x.text(b, "obx.type-unknown")
+}
+
+// valueFindings says why a value stands as a string.
+var valueFindings = map[string]string{
+	"obx.number":       "OBX-5 is not the number that OBX-2 announces; it is kept as text",
+	"obx.type-unknown": "OBX-2 has no counterpart among FHIR's values; the value is kept as text",
+	"obx.type-display": "OBX-2 has no counterpart among FHIR's values; what people read of it is kept as text",
+	"obx.array":        "a numeric array without its sampling period is no SampledData; it is kept as text",
+}
+
+// text keeps all lines of the value as valueString; code, when not empty, says why.
+func (x *valueCall) text(b []byte, code string) ([]byte, bool) { return x.string(b, x.lines(), code) }
+
+func (x *valueCall) string(b []byte, s, code string) ([]byte, bool) {
+	x.suffix = "String"
+	if s = cleanText(s); s == "" {
+		return b, false
+	}
+	if code != "" {
+		why := valueFindings[code]
+		if why == "" {
+			why = "OBX-5 does not fit OBX-2; it is kept as text"
+		}
+		x.find(code, x.value, why)
+	}
+	return appendString(b, s), true
+}
+
+// lines joins the repetitions, and those of further rows, with line feeds. Of a
+// value that is one of several components only itself.
+func (x *valueCall) lines() string {
+	if x.repeated() || x.value.Ordinal() > 0 {
+		return wholeText(x.value)
+	}
+	if len(x.rows) == 1 && !x.value.NextSame().Valid() {
+		return wholeText(x.value)
+	}
+	var lines []string
+	for _, r := range x.rows {
+		for n := r.F(5); n.Valid(); n = n.NextSame() {
+			lines = append(lines, wholeText(n))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// wholeText is the text of a field with its components as the sender wrote them.
+func wholeText(n source.Node) string {
+	if n.Leaf() {
+		return n.Text()
+	}
+	n.MarkAll()
+	return n.Whole()
+}
+
+// cleanText drops the control characters that FHIR strings cannot hold and blanks at the ends.
+func cleanText(s string) string {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < 0x20 && c != '\n' && c != '\r' && c != '\t' {
+			s = strings.Map(func(r rune) rune {
+				if r < 0x20 && r != '\n' && r != '\r' && r != '\t' {
+					return -1
+				}
+				return r
+			}, s)
+			break
+		}
+	}
+	return strings.TrimRight(s, " \t\r\n")
+}
+
+// numeric reads NM. A flag that stands beside the number is taken by interpretation.
+func (x *valueCall) numeric(b []byte) ([]byte, bool) {
+	if !x.value.Leaf() {
+		return x.text(b, "obx.number")
+	}
+	raw := x.value.Text()
+	if n, ok := number(raw, x.rt.src.DecimalComma); ok {
+		x.suffix = "Quantity"
+		return appendQuantity(b, n, "", x.unit), true
+	}
+	m, ok := readMeasure(raw, x.rt.src.DecimalComma)
+	if !ok {
+		return x.text(b, "obx.number")
+	}
+	x.suffix = "Quantity"
+	return appendQuantity(b, m.number, m.comparator, x.unit), true
+}
+
+// result reads a text. It is a number only where a unit or a numeric range says
+// that it is one, and only as written; it is coded only where the item table
+// calls the item ordinal. Everything else stays a text.
+func (x *valueCall) result(b []byte) ([]byte, bool) {
+	if len(x.rows) > 1 || x.value.NextSame().Valid() || !x.value.Leaf() {
+		return x.text(b, "")
+	}
+	raw := x.value.Text()
+	if m, ok := readMeasure(raw, x.rt.src.DecimalComma); ok && m.plain && measured(x.obx) {
+		x.suffix = "Quantity"
+		return appendQuantity(b, m.number, m.comparator, x.unit), true
+	}
+	if row, ok := x.table(obxGrades).Find(raw); ok && x.rt.ordinal(x.obx.F(3), x.table(obxItems), x.unit) {
+		x.suffix = "CodeableConcept"
+		return x.grade(b, row, raw), true
+	}
+	return x.string(b, raw, "")
+}
+
+// measured says that an item has a unit or a numeric range.
+func measured(obx source.Node) bool {
+	if blank(obx.F(6)) {
+		r := readBounds(obx.F(7).Peek())
+		return r.low != "" || r.high != ""
+	}
+	return true
+}
+
+// ordinalSystem is the code system of graded results; tables/grade.csv has its codes in their order.
+const ordinalSystem = "https://meridian.health/fhir/CodeSystem/ordinal-result"
+
+// grade writes 阴性, ±, 2+ as a concept with a code of an ordered system, the LOINC answer where there is one, and the text as sent.
+func (x *valueCall) grade(b []byte, row Row, raw string) []byte {
+	var list codingList
+	list.add(coding{system: ordinalSystem, code: row.Get("to")})
+	if a := row.Get("loinc"); a != "" {
+		list.add(coding{system: loincSystem, code: a})
+	}
+	b, _ = appendConceptOf(b, list.list(), cleanText(raw))
+	return b
+}
+
+// structured reads SN: comparator ^ num1 ^ separator ^ num2. HL7 v2.5.1 ch. 2.A.70
+func (x *valueCall) structured(b []byte) ([]byte, bool) {
+	comparator, sep := strings.TrimSpace(x.value.C(1).Text()), strings.TrimSpace(x.value.C(3).Text())
+	n1, ok1 := number(x.value.C(2).Text(), x.rt.src.DecimalComma)
+	n2, ok2 := number(x.value.C(4).Text(), x.rt.src.DecimalComma)
+	if comparator == "=" {
+		comparator = ""
+	}
+	known := comparator == "" || comparator == "<" || comparator == ">" || comparator == "<=" || comparator == ">="
+	switch {
+	case !ok1 || !known:
+	case sep == "":
+		x.suffix = "Quantity"
+		return appendQuantity(b, n1, comparator, x.unit), true
+	case sep == "-" && ok2 && comparator == "":
+		return x.interval(b, n1, n2)
+	case (sep == "/" || sep == ":") && ok2:
+		x.suffix = "Ratio"
+		b = append(b, `{"numerator":`...)
+		b = appendQuantity(b, n1, comparator, unit{})
+		b = append(b, `,"denominator":`...)
+		return append(appendQuantity(b, n2, "", unit{}), '}'), true
+	case sep == "+" && !ok2: // 2+ is a grade
+		return x.string(b, comparator+n1+"+", "")
+	}
+	return x.text(b, "obx.structured")
+}
+
+func (x *valueCall) interval(b []byte, low, high string) ([]byte, bool) {
+	lo, ok1 := number(low, x.rt.src.DecimalComma)
+	hi, ok2 := number(high, x.rt.src.DecimalComma)
+	if !ok1 && low != "" || !ok2 && high != "" || low == "" && high == "" {
+		return x.text(b, "obx.range")
+	}
+	x.suffix = "Range"
+	b = append(b, '{')
+	if ok1 {
+		b = append(b, `"low":`...)
+		b = appendQuantity(b, lo, "", x.unit)
+	}
+	if ok2 {
+		if ok1 {
+			b = append(b, ',')
+		}
+		b = append(b, `"high":`...)
+		b = appendQuantity(b, hi, "", x.unit)
+	}
+	return append(b, '}'), true
+}
+
+func (x *valueCall) period(b []byte) ([]byte, bool) {
+	first, second := x.value.C(1), x.value.C(2)
+	start := *x.rt.stamp(first.Text(), first)
+	end := *x.rt.stamp(second.Text(), second)
+	if !start.ok && !end.ok {
+		return x.text(b, "obx.period")
+	}
+	x.suffix = "Period"
+	return appendPeriod(b, &start, &end), true
+}
+
+func (x *valueCall) dateTime(b []byte) ([]byte, bool) {
+	s, ok := x.rt.dateTimeText(x.value)
+	if !ok {
+		return x.text(b, "obx.time")
+	}
+	x.suffix = "DateTime"
+	return appendString(b, s), true
+}
+
+// time writes a FHIR time, which needs seconds: 0830 is 08:30:00.
+func (x *valueCall) time(b []byte) ([]byte, bool) {
+	s, filled, offset, err := hl7v2.ParseTimeOfDay(strings.TrimSpace(x.value.Text()))
+	if err != nil {
+		return x.text(b, "obx.time")
+	}
+	if filled {
+		x.find("time.zero-filled", x.value, "seconds are not known; FHIR shows them as 00")
+	}
+	if offset {
+		x.find("time.offset-dropped", x.value, "FHIR's time has no offset; the one given is left out")
+	}
+	x.suffix = "Time"
+	return appendString(b, s), true
+}

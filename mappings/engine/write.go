@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+
+	"meridian/mappings/source"
+)
+
+// write emits the resources in the order of the rules, all into one buffer.
+func (rt *run) write(res *Result) {
+	res.Resources = make([]Out, 0, len(rt.insts))
+	for i := range rt.insts {
+		in := &rt.insts[i]
+		start := len(rt.out)
+		rt.bind(in)
+		rt.out, _ = in.def.target(rt, rt.out)
+		if rt.park != nil {
+			return
+		}
+		if len(rt.out) > MaxOutput {
+			rt.parkNow("map.too-large", "", "the message makes more than "+strconv.Itoa(MaxOutput)+" bytes", "消息产生的数据过大")
+			return
+		}
+		if in.first >= 0 {
+			rt.compareTwice(in, rt.out[start:])
+			rt.out = rt.out[:start]
+			rt.ends = append(rt.ends, start)
+			continue
+		}
+		rt.ends = append(rt.ends, len(rt.out))
+		res.Resources = append(res.Resources, rt.outOf(in))
+	}
+	text := bytes.Clone(rt.out)
+	k, start := 0, 0
+	for i, end := range rt.ends {
+		if rt.insts[i].first < 0 {
+			res.Resources[k].JSON = text[start:end:end]
+			k++
+		}
+		start = end
+	}
+}
+
+// bind sets the variables of an instance.
+func (rt *run) bind(in *instance) {
+	clear(rt.vars[1:])
+	rt.enter(int(in.scope))
+	rt.moreSlot, rt.more = -1, nil
+	if in.def.each != nil {
+		rt.vars[in.def.slot] = in.bound
+	}
+	if in.rows[1] > in.rows[0] {
+		rt.moreSlot, rt.more = in.def.slot, rt.rows[in.rows[0]:in.rows[1]]
+		for _, n := range rt.more {
+			markEqual(in.bound, n)
+		}
+	}
+	rt.current = in
+}
+
+// outOf gives what goes with the JSON of an instance.
+func (rt *run) outOf(in *instance) Out {
+	def := in.def
+	o := Out{Rule: def.name, Type: def.typ.Name, ID: in.id, Write: def.write, Union: def.union, Volatile: def.volatile, Initial: def.initial,
+		Scope: int(in.scope)}
+	for i := range def.clear {
+		if n := def.clear[i].path.one(rt); n.State() == source.Null {
+			n.Mark()
+			o.Clear = append(o.Clear, def.clear[i].element)
+		}
+	}
+	if def.guard != nil {
+		o.Guard = rt.guardTime(def.guard)
+	}
+	return o
+}
+
+// compareTwice compares a resource with the one of the same id that the message
+// made before, such as a specimen that stands under each of its orders. The
+// first is written; that they differ is said.
+func (rt *run) compareTwice(in *instance, text []byte) {
+	first := in.first
+	start := 0
+	if first > 0 {
+		start = rt.ends[first-1]
+	}
+	if !bytes.Equal(rt.out[start:rt.ends[first]], text) {
+		rt.find(in.def.name+".twice", rt.place(in), "the message tells of the same "+in.def.typ.Name+" twice and differently; the first is kept")
+	}
+}
+
+// place is the node that stands for an instance in findings.
+func (rt *run) place(in *instance) source.Node {
+	if in.bound.Valid() {
+		return in.bound
+	}
+	return rt.scopes[in.scope].node
+}
+
+// markEqual marks what a further row merely repeats from the first one.
+func markEqual(first, row source.Node) {
+	if first.Leaf() && row.Leaf() {
+		if first.Raw() == row.Raw() {
+			row.Mark()
+		}
+		return
+	}
+	for c := row.First(); c.Valid(); c = c.Next() {
+		if f := first.Child(c.Sym()); f.Valid() {
+			markEqual(f, c)
+		}
+	}
+}
+
+func (rt *run) guardTime(v *value) time.Time {
+	for _, p := range v.paths {
+		n := p.one(rt)
+		if s := n.Text(); s != "" {
+			if t, ok := rt.instant(s, n); ok {
+				return t
+			}
+		}
+	}
+	return time.Time{}
+}

@@ -1,0 +1,136 @@
+package source
+
+// Coverage: every node has two bits, one set by what reads it (Text, Whole,
+// Mark), one by what sets it aside with a reason (Ignore). A leaf with neither
+// was in the record and nobody looked at it.
+
+// Mark notes that a rule used the node.
+func (n Node) Mark() {
+	if n.t != nil {
+		n.t.used[n.i>>6] |= 1 << (uint(n.i) & 63)
+	}
+}
+
+// MarkAll marks the node and all below it.
+func (n Node) MarkAll() {
+	n.Mark()
+	for c := n.First(); c.Valid(); c = c.Next() {
+		c.MarkAll()
+	}
+}
+
+// Ignore sets the node aside, with all below it.
+func (n Node) Ignore() {
+	if n.t != nil {
+		n.t.ignored[n.i>>6] |= 1 << (uint(n.i) & 63)
+	}
+}
+
+// Ignored says whether the node itself was set aside.
+func (n Node) Ignored() bool {
+	return n.t != nil && n.t.ignored[n.i>>6]&(1<<(uint(n.i)&63)) != 0
+}
+
+// Used says whether a rule used the node or anything below it.
+func (n Node) Used() bool {
+	if n.t == nil {
+		return false
+	}
+	if n.t.used[n.i>>6]&(1<<(uint(n.i)&63)) != 0 {
+		return true
+	}
+	for c := n.First(); c.Valid(); c = c.Next() {
+		if c.Used() {
+			return true
+		}
+	}
+	return false
+}
+
+// Forget clears all marks, for another run over the same record.
+func (t *Tree) Forget() {
+	clear(t.used)
+	clear(t.ignored)
+}
+
+// Leaves walks the leaves that say something (present or null) and tells for
+// each whether it, or a field or component around it, was used, and whether it
+// or anything around it was ignored. Parents stand before their children in
+// the arena, so that one pass hands marks down; it leaves the bits as they end.
+func (t *Tree) Leaves(yield func(n Node, used, ignored bool)) {
+	for i := range t.nodes {
+		d := &t.nodes[i]
+		w, bit := i>>6, uint64(1)<<(uint(i)&63)
+		if i > 0 {
+			p := int(d.parent)
+			pw, pbit := p>>6, uint64(1)<<(uint(p)&63)
+			if t.ignored[pw]&pbit != 0 {
+				t.ignored[w] |= bit
+			}
+			if t.used[pw]&pbit != 0 && !t.nodes[p].object {
+				t.used[w] |= bit
+			}
+		}
+		if d.first == 0 && !d.object && d.state >= Null {
+			yield(Node{t, int32(i)}, t.used[w]&bit != 0, t.ignored[w]&bit != 0)
+		}
+	}
+}
+
+// Place is where a node stands, without occurrences: the object around it
+// (a segment), and the names from there to the node, 0 where there are none.
+type Place [4]Sym
+
+// Place of the node. Of a path longer than three names below its object, the first three.
+func (n Node) Place() Place {
+	var up [8]Sym
+	k := 0
+	for n.t != nil {
+		d := &n.t.nodes[n.i]
+		if k < len(up) {
+			up[k] = d.name
+			k++
+		} else {
+			copy(up[:], up[1:])
+			up[k-1] = d.name
+		}
+		if d.object || n.i == 0 {
+			break
+		}
+		n.i = d.parent
+	}
+	var p Place
+	for j := 0; j < min(k, len(p)); j++ {
+		p[j] = up[k-1-j]
+	}
+	return p
+}
+
+// PlaceText prints the place: "OBX.17.1".
+func (n Node) PlaceText() string {
+	if n.t == nil {
+		return ""
+	}
+	var s string
+	for i, y := range n.Place() {
+		name := n.t.names.bySym[y]
+		switch {
+		case y == 0:
+		case i == 0:
+			s = name
+		case y <= MaxField && n.t.one == Component(1):
+			s += "." + name[1:]
+		default:
+			s += "." + name
+		}
+	}
+	return s
+}
+
+// Sym of the node's name.
+func (n Node) Sym() Sym {
+	if n.t == nil {
+		return 0
+	}
+	return n.t.nodes[n.i].name
+}
