@@ -47,6 +47,7 @@ type serveCommand struct {
 	MessageLimit sizeFlag `name:"message-limit" default:"16MiB" env:"MERIDIAN_MESSAGE_LIMIT" placeholder:"SIZE" help:"Largest message (${default})."`
 	Workers      int      `default:"8" env:"MERIDIAN_WORKERS" placeholder:"N" help:"Messages mapped at once (${default})."`
 	Source       string   `default:"default" env:"MERIDIAN_SOURCE" placeholder:"ID" help:"Name of the system that sends to the MLLP address; part of the ids of what it sends (${default})."`
+	Ack          string   `default:"stored" enum:"stored,mapped" env:"MERIDIAN_ACK" placeholder:"stored|mapped" help:"When a message is acknowledged: stored, when it is on disk; mapped, when it is in the record, AE with the reason where it is not (${default})."`
 	Charset      string   `env:"MERIDIAN_CHARSET" placeholder:"NAME" help:"Charset of the source, where MSH-18 is wrong: UTF-8, GB18030, …"`
 
 	Pprof     string `placeholder:"HOST:PORT" env:"MERIDIAN_PPROF" help:"Address of Go's profiler, loopback only; none when not given."`

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -81,24 +82,61 @@ func (a *accessLog) close() {
 	a.flush()
 }
 
-// messageMetrics counts finished messages by outcome.
+// messageMetrics counts what happens to messages; it is the inbox.Observer.
+// Labels are ids of sources, outcomes and codes.
 type messageMetrics struct {
-	total *prometheus.CounterVec
-	time  prometheus.Histogram
+	received, refused, total, parked *prometheus.CounterVec
+	connections                      prometheus.Gauge
+	notAccepted                      prometheus.Counter
+	time, age                        prometheus.Histogram
 }
 
 func newMessageMetrics(reg *prometheus.Registry) *messageMetrics {
-	m := &messageMetrics{
-		total: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "meridian_messages_total", Help: "Messages by outcome."}, []string{"outcome"}),
-		time:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "meridian_message_seconds", Help: "Time from lease to commit.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}),
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "meridian_" + name, Help: help}, labels)
 	}
-	reg.MustRegister(m.total, m.time)
+	m := &messageMetrics{
+		received:    counter("messages_received_total", "Messages stored; duplicate: their bytes were there already.", "source", "duplicate"),
+		refused:     counter("messages_refused_total", "Messages not stored.", "source", "reason"),
+		total:       counter("messages_total", "Messages worked on, by outcome.", "source", "outcome"),
+		parked:      counter("messages_parked_total", "Messages parked, by reason.", "source", "code"),
+		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: "meridian_mllp_connections", Help: "Open MLLP connections."}),
+		notAccepted: prometheus.NewCounter(prometheus.CounterOpts{Name: "meridian_mllp_connections_refused_total", Help: "MLLP connections refused because of the limit."}),
+		time:        prometheus.NewHistogram(prometheus.HistogramOpts{Name: "meridian_message_seconds", Help: "Time from lease to end.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}),
+		age:         prometheus.NewHistogram(prometheus.HistogramOpts{Name: "meridian_message_age_seconds", Help: "Time from arrival to end.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 18)}),
+	}
+	reg.MustRegister(m.received, m.refused, m.total, m.parked, m.connections, m.notAccepted, m.time, m.age)
 	return m
 }
 
-func (m *messageMetrics) observe(outcome string, took time.Duration) {
-	m.total.WithLabelValues(outcome).Inc()
-	if took > 0 {
-		m.time.Observe(took.Seconds())
-	}
+// lag registers the age of the oldest unfinished message.
+func (m *messageMetrics) lag(reg *prometheus.Registry, lag func() time.Duration) {
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "meridian_messages_lag_seconds", Help: "Age of the oldest message in hand that has not ended; 0 when there is none."},
+		func() float64 { return lag().Seconds() }))
 }
+
+// Received counts a stored message.
+func (m *messageMetrics) Received(source string, duplicate bool) {
+	m.received.WithLabelValues(source, strconv.FormatBool(duplicate)).Inc()
+}
+
+// Refused counts a message that was not stored.
+func (m *messageMetrics) Refused(source, reason string) {
+	m.refused.WithLabelValues(source, reason).Inc()
+}
+
+// Finished counts a message that was worked on.
+func (m *messageMetrics) Finished(source, outcome, code string, took, age time.Duration) {
+	m.total.WithLabelValues(source, outcome).Inc()
+	if outcome == "parked" {
+		m.parked.WithLabelValues(source, code).Inc()
+	}
+	m.time.Observe(took.Seconds())
+	m.age.Observe(age.Seconds())
+}
+
+// Connection counts open connections.
+func (m *messageMetrics) Connection(change int) { m.connections.Add(float64(change)) }
+
+// ConnectionRefused counts connections over the limit.
+func (m *messageMetrics) ConnectionRefused() { m.notAccepted.Inc() }

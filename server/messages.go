@@ -149,7 +149,10 @@ func (s *showMessage) Run(ctx context.Context, m *messagesCommand) error {
 // Run makes messages pending again.
 func (r *replayMessages) Run(ctx context.Context, m *messagesCommand) error {
 	c := client{m.Server}
-	var answer struct{ Replayed int }
+	var answer struct {
+		Replayed int
+		More     bool
+	}
 	if len(r.IDs) == 0 && r.State == "" {
 		return errors.New("name the messages, or say --state parked")
 	}
@@ -166,6 +169,9 @@ func (r *replayMessages) Run(ctx context.Context, m *messagesCommand) error {
 			return err
 		}
 		total += answer.Replayed
+	}
+	if answer.More {
+		fmt.Println("there are more: the limit of one request was reached, replay again when these are done")
 	}
 	fmt.Printf("%d messages are pending again; see: go run ./server messages list\n", total)
 	return nil

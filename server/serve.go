@@ -171,13 +171,14 @@ func (a *app) openInbox(service *interaction.Service) error {
 	if err != nil {
 		return fmt.Errorf("shipped maps: %w", err)
 	}
-	source := inbox.Source{Source: engine.Source{ID: a.c.Source, Zone: a.zone}, Charset: a.c.Charset}
-	outcomes := newMessageMetrics(a.metrics)
+	source := inbox.Source{Source: engine.Source{ID: a.c.Source, Zone: a.zone}, Ack: inbox.Ack(a.c.Ack), Charset: a.c.Charset}
+	metrics := newMessageMetrics(a.metrics)
 	in, err := inbox.New(inbox.Options{Queue: a.store.Queue(), Service: service, Library: library, Sources: []inbox.Source{source}, Logger: a.log,
-		Limits: inbox.Limits{MessageBytes: int(a.c.MessageLimit), Workers: a.c.Workers}, Observe: outcomes.observe})
+		Limits: inbox.Limits{MessageBytes: int(a.c.MessageLimit), Workers: a.c.Workers}, Observer: metrics})
 	if err != nil {
 		return err
 	}
+	metrics.lag(a.metrics, in.Lag)
 	in.Start()
 	a.inbox.Store(in)
 	if a.mllp != nil {

@@ -27,6 +27,11 @@ type Envelope struct {
 	Resources int    `json:"resources,omitempty"` // that the message makes
 	Written   int    `json:"written,omitempty"`   // of them, that made a version
 
+	Failures int      `json:"failures,omitempty"` // for internal reasons, since the last end
+	Leases   int      `json:"leases,omitempty"`   // of the item, when it was last put back or ended; more of them since were lost
+	Lanes    []string `json:"lanes,omitempty"`    // of a message to be tried again: hashes of the patients' numbers
+	Refused  string   `json:"refused,omitempty"`  // why only the beginning was stored: "too-long"
+
 	Parked   *Parked           `json:"parked,omitempty"`
 	Findings []engine.Finding  `json:"findings,omitempty"`
 	Unmapped []engine.Unmapped `json:"unmapped,omitempty"`
@@ -59,7 +64,27 @@ func (e *Envelope) step(at time.Time, state, detail string) {
 	e.Timeline = append(e.Timeline, Step{At: at.UTC(), State: state, Detail: detail})
 }
 
+// maxEnvelope bounds an envelope, in bytes; both stores take as much beside the largest message.
+const maxEnvelope = 256 << 10
+
+// marshal gives the envelope as JSON. Lists of findings and unmapped codes that
+// make it too long are cut, and a finding says so.
 func (e *Envelope) marshal() []byte {
+	b := encode(e)
+	for n := max(len(e.Findings), len(e.Unmapped)); len(b) > maxEnvelope; n /= 2 {
+		short := *e
+		short.Findings = append(e.Findings[:min(n, len(e.Findings)):min(n, len(e.Findings))],
+			engine.Finding{Code: "findings.cut", Text: fmt.Sprintf("%d findings and %d unmapped codes; only %d of each are kept", len(e.Findings), len(e.Unmapped), n)})
+		short.Unmapped = e.Unmapped[:min(n, len(e.Unmapped))]
+		b = encode(&short)
+		if n == 0 {
+			break
+		}
+	}
+	return b
+}
+
+func encode(e *Envelope) []byte {
 	b, err := json.Marshal(e)
 	if err != nil { // there is nothing in it that JSON cannot say
 		panic(fmt.Sprintf("envelope: %v", err))

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -33,9 +35,9 @@ type List struct {
 
 // Limits of the operations interface.
 const (
-	defaultPage = 50
-	maxPage     = 1000
-	maxReplay   = 100_000
+	defaultPage = 50      // messages
+	maxPage     = 1000    // messages
+	maxReplay   = 100_000 // messages of one request
 )
 
 // Handler serves messages under /ops/messages:
@@ -77,6 +79,8 @@ func (in *Inbox) fail(w http.ResponseWriter, err error) {
 		status = http.StatusNotFound
 	case errors.Is(err, ErrUnknownSource):
 		status = http.StatusBadRequest
+	case errors.Is(err, context.Canceled):
+		return // the client went away
 	case errors.Is(err, store.ErrStarting), errors.Is(err, store.ErrClosed):
 		status = http.StatusServiceUnavailable
 	default:
@@ -97,7 +101,14 @@ func (in *Inbox) serveList(w http.ResponseWriter, r *http.Request) {
 		}
 		limit = n
 	}
-	list, err := in.List(r.Context(), store.ListParams{State: store.State(q.Get("state")), Label: q.Get("label"), After: q.Get("after"), Limit: limit})
+	state := store.State(q.Get("state"))
+	switch state {
+	case "", store.Pending, store.Leased, store.Done, store.Parked:
+	default:
+		reply(w, http.StatusBadRequest, problem{"state is pending, leased, done or parked"})
+		return
+	}
+	list, err := in.List(r.Context(), store.ListParams{State: state, Label: q.Get("label"), After: q.Get("after"), Limit: limit})
 	if err != nil {
 		in.fail(w, err)
 		return
@@ -159,31 +170,56 @@ func (in *Inbox) serveRaw(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// serveTake takes a message as MLLP does. The body of the answer is the
+// acknowledgment; the status says whether the message is stored, not how it ended.
 func (in *Inbox) serveTake(w http.ResponseWriter, r *http.Request) {
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(in.limits.MessageBytes)))
-	if err != nil {
-		reply(w, http.StatusRequestEntityTooLarge, problem{"the message is larger than " + strconv.Itoa(in.limits.MessageBytes) + " bytes"})
+	sourceID, remote := r.URL.Query().Get("source"), "http "+r.RemoteAddr
+	var tooLong *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLong):
+		got, err := in.Refuse(r.Context(), sourceID, remote, raw[:min(len(raw), refusedHead)], fmt.Sprintf("more than %d bytes", tooLong.Limit))
+		in.replyAck(w, http.StatusRequestEntityTooLarge, got, err)
+		return
+	case err != nil:
+		reply(w, http.StatusBadRequest, problem{"the message could not be read whole"})
+		return
+	case len(raw) == 0:
+		reply(w, http.StatusBadRequest, problem{"there is no message in the request"})
 		return
 	}
-	got, err := in.Receive(r.Context(), r.URL.Query().Get("source"), "http "+r.RemoteAddr, raw)
+	got, err := in.Receive(r.Context(), sourceID, remote, raw)
+	status := http.StatusOK
+	if err != nil {
+		status = http.StatusServiceUnavailable
+	}
+	in.replyAck(w, status, got, err)
+}
+
+// replyAck answers with an acknowledgment, or with the error where there is none.
+func (in *Inbox) replyAck(w http.ResponseWriter, status int, got Receipt, err error) {
 	if err != nil && got.Answer == nil {
 		in.fail(w, err)
 		return
 	}
-	status := http.StatusOK
 	if err != nil {
 		in.log.Error("take message", "error", err)
-		status = http.StatusServiceUnavailable
 	}
 	w.Header().Set("Content-Type", "x-application/hl7-v2+er7")
-	w.Header().Set("X-Message-Id", got.ID)
+	if got.ID != "" {
+		w.Header().Set("X-Message-Id", got.ID)
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(got.Answer)
 }
 
 // replayed is the answer to a replay.
 type replayed struct {
-	Replayed int `json:"replayed"`
+	Replayed int  `json:"replayed"`
+	More     bool `json:"more,omitempty"` // the limit was reached: ask again
 }
 
 func (in *Inbox) serveReplay(w http.ResponseWriter, r *http.Request) {
@@ -191,11 +227,15 @@ func (in *Inbox) serveReplay(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	if it.State != store.Parked && it.State != store.Done {
+		reply(w, http.StatusConflict, problem{"the message is " + string(it.State) + ": it will run by itself"})
+		return
+	}
 	if err := in.queue.Requeue(r.Context(), []string{it.ID}); err != nil {
 		in.fail(w, err)
 		return
 	}
-	reply(w, http.StatusAccepted, replayed{1})
+	reply(w, http.StatusAccepted, replayed{Replayed: 1})
 }
 
 func (in *Inbox) serveReplayAll(w http.ResponseWriter, r *http.Request) {
@@ -204,23 +244,24 @@ func (in *Inbox) serveReplayAll(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusBadRequest, problem{"state is parked or done"})
 		return
 	}
-	n, err := in.Replay(r.Context(), state, r.URL.Query().Get("label"))
+	n, more, err := in.Replay(r.Context(), state, r.URL.Query().Get("label"))
 	if err != nil {
 		in.fail(w, err)
 		return
 	}
-	reply(w, http.StatusAccepted, replayed{n})
+	reply(w, http.StatusAccepted, replayed{n, more})
 }
 
-// Replay makes all messages of a state and label ("" is any) pending again, and
-// says how many there were. They run with the maps and tables as they are now.
-func (in *Inbox) Replay(ctx context.Context, state store.State, label string) (int, error) {
+// Replay makes messages of a state and label ("" is any) pending again, oldest
+// first, and says how many there were; more, when maxReplay was reached, of
+// which the newest are taken. They run with the maps and tables as they are now.
+func (in *Inbox) Replay(ctx context.Context, state store.State, label string) (n int, more bool, err error) {
 	var ids []string
 	after := ""
-	for len(ids) < maxReplay {
+	for {
 		items, err := in.queue.List(ctx, store.ListParams{Topic: Topic, State: state, Label: label, After: after, Limit: maxPage})
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		for _, it := range items {
 			ids = append(ids, it.ID)
@@ -228,11 +269,17 @@ func (in *Inbox) Replay(ctx context.Context, state store.State, label string) (i
 		if len(items) < maxPage {
 			break
 		}
+		if more = len(ids) >= maxReplay; more {
+			break
+		}
 		after = items[len(items)-1].ID
 	}
-	// Oldest first: they are applied in the order in which they came.
-	for i, j := 0, len(ids)-1; i < j; i, j = i+1, j-1 {
-		ids[i], ids[j] = ids[j], ids[i]
+	slices.Reverse(ids) // they are applied in the order in which they came
+	for part := range slices.Chunk(ids, maxPage) {
+		if err := in.queue.Requeue(ctx, part); err != nil {
+			return n, more, err
+		}
+		n += len(part)
 	}
-	return len(ids), in.queue.Requeue(ctx, ids)
+	return n, more, nil
 }

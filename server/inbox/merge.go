@@ -75,25 +75,26 @@ func valueEnd(b []byte, i int) int {
 
 // revise gives the resource as it is to stand: the message's, or the message's
 // over what stands there. keep says that the message changes nothing that
-// counts: only volatile elements differ.
+// counts: only elements in volatile differ. finding is the code of something that
+// a person should know of the change, or "".
 //
 // meta is the record's, not the message's: tags and labels that stand stay.
-func revise(current []byte, out *engine.Out) (body []byte, keep bool) {
+func revise(current []byte, out *engine.Out, volatile []string) (body []byte, keep bool, finding string) {
 	if current == nil {
-		return out.JSON, false
+		return out.JSON, false, ""
 	}
 	old, fresh := properties(current), properties(out.JSON)
-	t := schema.ByName(out.Type)
 	var merged []property
 	if out.Write == engine.Merge {
-		merged = mergeProperties(t, old, fresh, out)
+		merged = mergeProperties(schema.ByName(out.Type), old, fresh, out)
 	} else {
 		merged = replaceProperties(old, fresh)
 	}
-	if sameBut(old, merged, out.Volatile) {
-		return nil, true
+	finding = restate(out.Type, old, merged)
+	if sameBut(old, merged, volatile) {
+		return nil, true, ""
 	}
-	return join(merged), false
+	return join(merged), false, finding
 }
 
 // replaceProperties keeps meta of what stands and takes all else from the message.
@@ -126,8 +127,11 @@ func mergeProperties(t *schema.Type, old, fresh []property, o *engine.Out) []pro
 		case fresh[same].name == p.name:
 			placed[same] = true
 			q := fresh[same]
-			if slices.Contains(o.Union, p.name) {
+			switch {
+			case slices.Contains(o.Union, p.name):
 				q.value = union(p.value, q.value)
+			case p.name == "extension":
+				q.value = overExtensions(p.value, q.value)
 			}
 			out = append(out, q)
 		}
@@ -171,6 +175,29 @@ func union(a, b []byte) []byte {
 		if !slices.ContainsFunc(have, func(h []byte) bool { return bytes.Equal(h, it) }) {
 			out = append(append(out, ','), it...)
 		}
+	}
+	return append(out, ']')
+}
+
+// overExtensions gives the extensions of b, and behind them those of a whose url b does not have.
+func overExtensions(a, b []byte) []byte {
+	var rest [][]byte
+	fresh := items(b)
+	for _, it := range items(a) {
+		url := find(properties(it), "url")
+		if !slices.ContainsFunc(fresh, func(f []byte) bool {
+			u := find(properties(f), "url")
+			return url != nil && u != nil && bytes.Equal(u.value, url.value)
+		}) {
+			rest = append(rest, it)
+		}
+	}
+	if len(rest) == 0 {
+		return b
+	}
+	out := append([]byte(nil), b[:len(b)-1]...)
+	for _, it := range rest {
+		out = append(append(out, ','), it...)
 	}
 	return append(out, ']')
 }

@@ -3,10 +3,11 @@ package inbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
-	"slices"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -14,26 +15,28 @@ import (
 )
 
 // MLLP listens for messages of one source. HL7 v2.5.1 Appendix C.4.
+//
+// A connection is one goroutine: it reads a message, stores it, answers, reads
+// the next. What was read whole is stored and answered, also while the listener
+// closes; what was not has no answer, and its sender sends it again.
 type MLLP struct {
 	inbox    *Inbox
 	source   string
 	listener net.Listener
 
 	mu     sync.Mutex
-	conns  map[net.Conn]*connection
-	closed bool
+	conns  map[*connection]struct{}
+	closed chan struct{}
+	once   sync.Once
 	all    sync.WaitGroup
 }
 
-// connection is one sender; busy while a message is being taken.
-type connection struct {
-	mu   sync.Mutex
-	busy bool
-}
+// acceptPause is the wait after a connection could not be accepted, as when the process has too many files open.
+const acceptPause = 100 * time.Millisecond
 
 // Listen takes messages of a source ("" is the first one) from a listener until Close.
 func (in *Inbox) Listen(l net.Listener, source string) *MLLP {
-	m := &MLLP{inbox: in, source: source, listener: l, conns: map[net.Conn]*connection{}}
+	m := &MLLP{inbox: in, source: source, listener: l, conns: map[*connection]struct{}{}, closed: make(chan struct{})}
 	m.all.Add(1)
 	go func() {
 		defer m.all.Done()
@@ -45,120 +48,183 @@ func (in *Inbox) Listen(l net.Listener, source string) *MLLP {
 // Addr is where it listens.
 func (m *MLLP) Addr() net.Addr { return m.listener.Addr() }
 
+func (m *MLLP) closing() bool {
+	select {
+	case <-m.closed:
+		return true
+	default:
+		return false
+	}
+}
+
 func (m *MLLP) accept() {
 	for {
 		conn, err := m.listener.Accept()
-		if err != nil {
-			if !errors.Is(err, net.ErrClosed) {
-				m.inbox.log.Error("accept", "error", err)
-			}
+		switch {
+		case err == nil:
+			m.admit(conn)
+		case m.closing(), errors.Is(err, net.ErrClosed):
 			return
+		default:
+			m.inbox.log.Error("accept a connection", "error", err)
+			select {
+			case <-m.closed:
+				return
+			case <-time.After(acceptPause):
+			}
 		}
-		c := &connection{}
-		if !m.add(conn, c) {
-			m.inbox.log.Warn("mllp connection refused: the limit is reached", "limit", m.inbox.limits.Connections)
-			_ = conn.Close()
-			continue
-		}
-		go func() {
-			defer m.all.Done()
-			defer m.remove(conn)
-			m.serve(conn, c)
-		}()
 	}
 }
 
-func (m *MLLP) add(conn net.Conn, c *connection) bool {
+// admit serves a connection, or closes it where there are too many.
+func (m *MLLP) admit(conn net.Conn) {
+	c := &connection{Conn: conn}
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed || len(m.conns) >= m.inbox.limits.Connections {
-		return false
+	ok := !m.closing() && len(m.conns) < m.inbox.limits.Connections
+	if ok {
+		m.conns[c] = struct{}{}
+		m.all.Add(1)
 	}
-	m.conns[conn] = c
-	m.all.Add(1)
-	return true
-}
-
-func (m *MLLP) remove(conn net.Conn) {
-	_ = conn.Close()
-	m.mu.Lock()
-	delete(m.conns, conn)
 	m.mu.Unlock()
+	if !ok {
+		_ = conn.Close()
+		if !m.closing() {
+			m.inbox.log.Warn("mllp connection refused: the limit is reached", "limit", m.inbox.limits.Connections, "remote", conn.RemoteAddr().String())
+			m.inbox.metrics.ConnectionRefused()
+		}
+		return
+	}
+	m.inbox.metrics.Connection(1)
+	go func() {
+		defer m.all.Done()
+		defer m.remove(c)
+		m.serve(c)
+	}()
+}
+
+func (m *MLLP) remove(c *connection) {
+	_ = c.Close()
+	m.mu.Lock()
+	delete(m.conns, c)
+	m.mu.Unlock()
+	m.inbox.metrics.Connection(-1)
+}
+
+// connection is one sender. Once it is stopped all reads of it end; answers are still written.
+type connection struct {
+	net.Conn
+	mu      sync.Mutex
+	stopped bool
+}
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+// SetReadDeadline is called by the reader of frames before each read.
+func (c *connection) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		t = longAgo
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+func (c *connection) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
+	_ = c.Conn.SetReadDeadline(longAgo) // it is closed: then nothing is read either
 }
 
 // serve answers the messages of one connection in their order. A message that
 // cannot be stored is answered so that the sender sends it again.
-func (m *MLLP) serve(conn net.Conn, c *connection) {
+func (m *MLLP) serve(c *connection) {
 	l := m.inbox.limits
-	in := hl7v2.NewReader(conn, hl7v2.ReaderOptions{MaxBytes: l.MessageBytes, IdleTimeout: l.IdleTime, ReadTimeout: l.ReadTime})
-	remote := "mllp " + conn.RemoteAddr().String()
-	for {
+	in := hl7v2.NewReader(c, hl7v2.ReaderOptions{MaxBytes: l.MessageBytes, IdleTimeout: l.IdleTime, ReadTimeout: l.ReadTime})
+	remote := "mllp " + c.RemoteAddr().String()
+	defer func() {
+		if p := recover(); p != nil {
+			m.inbox.log.Error("the program failed on a connection, it ends", "remote", remote, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		}
+	}()
+	for !m.closing() {
 		frame, err := in.Next()
 		var tooLong *hl7v2.TooLongError
 		switch {
+		case err == nil:
+			err = m.take(c, remote, &frame)
 		case errors.As(err, &tooLong):
-			m.refuse(conn, tooLong)
-			continue
-		case err != nil:
-			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, os.ErrDeadlineExceeded) {
-				m.inbox.log.Warn("mllp connection ends", "remote", remote, "error", err)
-			}
+			err = m.refuse(c, remote, tooLong)
+		default:
+			m.ended(remote, err)
 			return
 		}
-		c.set(true)
-		ok := m.take(conn, remote, slices.Clone(frame.Message))
-		c.set(false)
-		if !ok {
+		if err != nil {
+			m.inbox.log.Warn("mllp connection ends", "remote", remote, "error", err)
 			return
 		}
 	}
 }
 
-func (c *connection) set(busy bool) {
-	c.mu.Lock()
-	c.busy = busy
-	c.mu.Unlock()
+// ended logs why a connection ends, unless that is ordinary.
+func (m *MLLP) ended(remote string, err error) {
+	if m.closing() || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+		return
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		m.inbox.log.Warn("mllp connection was silent too long", "remote", remote)
+		return
+	}
+	m.inbox.log.Warn("mllp connection ends", "remote", remote, "error", err)
 }
 
-// take stores and answers one message; false ends the connection.
-func (m *MLLP) take(conn net.Conn, remote string, raw []byte) bool {
-	r, err := m.inbox.Receive(context.Background(), m.source, remote, raw)
+// take stores and answers one message. The error is that of writing.
+func (m *MLLP) take(c *connection, remote string, f *hl7v2.Frame) error {
+	if f.Junk > 0 || f.Aborted > 0 {
+		m.inbox.log.Warn("mllp bytes outside a message", "remote", remote, "before", f.Junk, "aborted", f.Aborted)
+	}
+	r, err := m.inbox.Receive(context.Background(), m.source, remote, f.Message)
 	if err != nil {
 		m.inbox.log.Error("take message", "remote", remote, "error", err)
+		if r.Answer == nil {
+			return errNotTaken
+		}
 	}
+	return m.answer(c, r)
+}
+
+// errNotTaken ends a connection whose sender wants no answers: that is the only way to tell it.
+var errNotTaken = errors.New("the message was not stored and its sender wants no answer")
+
+// refuse answers a message over the limit.
+func (m *MLLP) refuse(c *connection, remote string, e *hl7v2.TooLongError) error {
+	r, err := m.inbox.Refuse(context.Background(), m.source, remote, e.Head, fmt.Sprintf("more than %d bytes", e.Limit))
+	if err != nil {
+		m.inbox.log.Error("refuse message", "remote", remote, "error", err)
+	}
+	return m.answer(c, r)
+}
+
+func (m *MLLP) answer(c *connection, r Receipt) error {
 	if r.Answer == nil {
-		return err == nil
+		return nil
 	}
-	if err := hl7v2.WriteFrame(conn, r.Answer); err != nil {
-		m.inbox.log.Warn("answer not written", "remote", remote, "error", err)
-		return false
+	// A sender that does not read must not hold the connection for ever.
+	if err := c.SetWriteDeadline(time.Now().Add(m.inbox.limits.WriteTime)); err != nil {
+		return err
 	}
-	return true
+	return hl7v2.WriteFrame(c, r.Answer)
 }
 
-// refuse answers a message over the limit; its bytes are not kept, and the sender is told.
-func (m *MLLP) refuse(conn net.Conn, e *hl7v2.TooLongError) {
-	m.inbox.log.Warn("message refused: too long", "limit", e.Limit)
-	src := m.inbox.source(m.source)
-	r := m.inbox.answer(src, hl7v2.ScanHeader(e.Head), hl7v2.Rejected, m.inbox.clock(), &hl7v2.AckError{Code: hl7v2.InternalError, Text: "消息超过长度限制"})
-	if r.Answer != nil {
-		_ = hl7v2.WriteFrame(conn, r.Answer) // the connection ends by itself when it is gone
-	}
-}
-
-// Close accepts no more, lets messages in flight be answered, closes idle connections, and returns when all are done.
+// Close accepts no more, lets every message that was read whole be stored and
+// answered, ends all connections, and returns when all are done.
 func (m *MLLP) Close() error {
 	err := m.listener.Close()
+	m.once.Do(func() { close(m.closed) })
 	m.mu.Lock()
-	m.closed = true
-	for conn, c := range m.conns {
-		c.mu.Lock()
-		if !c.busy {
-			_ = conn.Close()
-		} else {
-			_ = conn.SetReadDeadline(time.Unix(1, 0)) // ends with the answer
-		}
-		c.mu.Unlock()
+	for c := range m.conns {
+		c.stop()
 	}
 	m.mu.Unlock()
 	m.all.Wait()

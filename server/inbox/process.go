@@ -2,126 +2,84 @@ package inbox
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash/maphash"
+	"runtime"
+	"runtime/debug"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"meridian/fhir/issue"
 	"meridian/mappings/engine"
 	"meridian/mappings/hl7v2"
 	"meridian/mappings/source"
-	"meridian/server/interaction"
 	"meridian/server/store"
 )
 
 // work is one message on its way.
 type work struct {
-	item    store.Item
-	env     Envelope
-	src     *Source
-	tree    *source.Tree
-	input   engine.Input
-	park    *engine.Park
+	item  store.Item
+	env   Envelope
+	src   *Source
+	tree  *source.Tree
+	input engine.Input
+	park  *engine.Park
+
 	started time.Time
-}
-
-// dispatch leases messages in the order of their arrival, reads them, and hands
-// each to the worker of its patient, so that messages about one patient keep
-// their order and others run beside them.
-func (in *Inbox) dispatch(ctx context.Context) {
-	seed := maphash.MakeSeed()
-	results := make(chan store.Result, in.limits.Lease)
-	var workers, finisher sync.WaitGroup
-	lanes := make([]chan *work, in.limits.Workers)
-	for i := range lanes {
-		lanes[i] = make(chan *work, in.limits.Lease)
-		workers.Add(1)
-		go func() {
-			defer workers.Done()
-			for w := range lanes[i] {
-				results <- in.process(w)
-			}
-		}()
-	}
-	finisher.Add(1)
-	go func() { defer finisher.Done(); in.finish(results) }()
-	for ctx.Err() == nil {
-		items, err := in.queue.Lease(ctx, Topic, in.limits.Lease, in.limits.LeaseTime)
-		if err != nil && ctx.Err() == nil {
-			in.log.Error("lease messages", "error", err)
-			pause(ctx, time.Second)
-			continue
-		}
-		for i := range items {
-			w := in.read(&items[i])
-			lanes[maphash.String(seed, in.lane(w))%uint64(len(lanes))] <- w
-		}
-		if len(items) == 0 {
-			if err := in.queue.Wait(ctx, Topic); err != nil && ctx.Err() == nil {
-				in.log.Error("wait for messages", "error", err)
-				pause(ctx, time.Second)
-			}
-		}
-	}
-	for _, l := range lanes {
-		close(l)
-	}
-	workers.Wait()
-	close(results)
-	finisher.Wait()
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
-}
-
-// finish writes the results of the workers, as many as are there in one commit.
-func (in *Inbox) finish(results <-chan store.Result) {
-	for first := range results {
-		batch := []store.Result{first}
-	more:
-		for len(batch) < in.limits.Lease {
-			select {
-			case r, ok := <-results:
-				if !ok {
-					break more
-				}
-				batch = append(batch, r)
-			default:
-				break more
-			}
-		}
-		// Not the dispatcher's context: what was done must be written down in an orderly stop.
-		if err := in.queue.Finish(context.Background(), batch); err != nil {
-			in.log.Error("finish messages", "count", len(batch), "error", err) // the lease runs out and they run again
-		}
-	}
+	until   time.Time // end of the lease
+	lanes   []string  // of its patients
+	heads   int       // lanes in which it is first; of lanes.go
 }
 
 // read decodes and parses a message; what cannot be read goes on as parked.
-func (in *Inbox) read(item *store.Item) *work {
-	w := &work{item: *item, started: in.clock()}
+func (in *Inbox) read(item *store.Item, until time.Time) *work {
+	w := &work{item: *item, started: in.clock(), until: until, lanes: []string{item.ID}}
 	env, err := readEnvelope(item.Note)
 	if err != nil {
 		w.park = &engine.Park{Stage: "stored", Code: "envelope.unreadable", Hint: "the message's envelope cannot be read", HintZH: "消息信封无法读取"}
 		return w
 	}
 	w.env = env
-	w.env.Parked, w.env.Findings, w.env.Unmapped = nil, nil, nil
-	if w.src = in.source(env.Source); w.src == nil {
+	w.env.Parked, w.env.Findings, w.env.Unmapped, w.env.Lanes = nil, nil, nil, nil
+	w.src = in.source(env.Source)
+	switch {
+	case w.src == nil:
 		w.park = &engine.Park{Stage: "stored", Code: "source.unknown", Hint: "the source is not configured any more", HintZH: "来源未配置"}
-		return w
+	case env.Refused != "":
+		w.park = &engine.Park{Stage: "stored", Code: "message." + env.Refused, Hint: "the message was refused, only its beginning was kept", HintZH: "消息超过长度限制，已拒收，仅保留开头部分"}
+	case item.Attempts-1-env.Leases >= in.limits.Losses:
+		w.park = &engine.Park{Stage: "internal", Code: "internal.losses", Hint: "it was taken again and again without coming to an end; see the log", HintZH: "多次处理均未完成，请查看日志"}
+	default:
+		in.guard(w, func() error {
+			if w.park = w.parse(in.limits.MessageBytes); w.park == nil {
+				w.findLanes()
+			}
+			return nil
+		})
 	}
-	w.park = w.parse(in.limits.MessageBytes)
 	return w
+}
+
+// guard runs a part of the work on a message; where the program fails on it,
+// that message is parked and the others go on.
+func (in *Inbox) guard(w *work, f func() error) (err error) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		// The value may quote the message; a run-time error tells of numbers and types only.
+		what := fmt.Sprintf("%T", p)
+		if e, ok := p.(runtime.Error); ok {
+			what = e.Error()
+		}
+		in.log.Error("the program failed on a message", "message", w.item.ID, "panic", what, "stack", string(debug.Stack()))
+		w.park = &engine.Park{Stage: "internal", Code: "internal.panic", Hint: "the program failed on this message; the log says where", HintZH: "程序处理该消息时出错，请查看日志"}
+		err = w.park
+	}()
+	return f()
 }
 
 // parse goes from bytes to the record tree.
@@ -159,70 +117,106 @@ func parkError(stage string, err error, hintZH string) *engine.Park {
 	return p
 }
 
-// lane is the key whose messages stay in order: the patient as PID-3 names him.
-func (in *Inbox) lane(w *work) string {
-	if w.tree == nil {
-		return w.item.ID
+// findLanes names the patients of a message, each by a hash of source and
+// number. A message that names none has a lane of its own.
+func (w *work) findLanes() {
+	var keys []string
+	for n := w.tree.Root().First(); n.Valid(); n = n.Next() {
+		keys = patientNumbers(keys, n, 0)
 	}
-	if s := patientKey(w.tree.Root()); s != "" {
-		return w.src.ID + "|" + s
+	if len(keys) == 0 {
+		return
 	}
-	return w.item.ID
+	slices.Sort(keys)
+	keys = slices.Compact(keys)
+	for i, k := range keys {
+		sum := sha256.Sum256([]byte(w.src.ID + "\x00" + k))
+		keys[i] = hex.EncodeToString(sum[:8])
+	}
+	w.lanes = keys
 }
 
-// patientKey finds the first PID-3.1 of the record.
-func patientKey(n source.Node) string {
-	for c := n.First(); c.Valid(); c = c.Next() {
-		if c.Name() == "PID" {
-			return c.F(3).C(1).Raw()
+// maxGroupDepth is how deep patients are looked for; PATIENT_RESULT.PATIENT.PID is the deepest.
+const maxGroupDepth = 4
+
+// patientNumbers adds the number of every patient below n: PID-3.1 of the first
+// identifier, else PID-2.1, as the maps name a patient.
+func patientNumbers(keys []string, n source.Node, depth int) []string {
+	name := n.Name()
+	switch {
+	case name == "PID":
+		k := n.F(3).C(1).Raw()
+		if k == "" {
+			k = n.F(2).C(1).Raw()
 		}
-		if !strings.HasPrefix(c.Name(), "f") {
-			if s := patientKey(c); s != "" {
-				return s
-			}
+		if k != "" {
+			keys = append(keys, k)
 		}
+		return keys
+	case n.Leaf() || depth == maxGroupDepth || name == "ORDER_OBSERVATION":
+		return keys
 	}
-	return ""
+	for c := n.First(); c.Valid(); c = c.Next() {
+		keys = patientNumbers(keys, c, depth+1)
+	}
+	return keys
 }
 
 // process maps and commits one message and says how its item ends.
-func (in *Inbox) process(w *work) store.Result {
-	outcome, err := in.apply(w)
+func (in *Inbox) process(ctx context.Context, w *work) ending {
+	var outcome string
+	err := in.guard(w, func() (err error) {
+		outcome, err = in.apply(ctx, w)
+		return err
+	})
 	now := in.clock()
 	res := store.Result{ID: w.item.ID, Lease: w.item.Lease, State: store.Done, Label: outcome}
 	var park *engine.Park
 	switch {
 	case errors.As(err, &park):
+		in.log.Warn("message parked", "message", w.item.ID, "source", w.env.Source, "stage", park.Stage, "code", park.Code, "path", park.Path)
+	case err != nil && w.env.Failures+1 < in.limits.Attempts:
+		return in.again(w, now, err)
+	case err != nil:
+		park = &engine.Park{Stage: "internal", Code: "internal", Hint: "it failed for internal reasons more often than the limit; see the log", HintZH: "内部错误，重试次数已用完"}
+		in.log.Error("message parked", "message", w.item.ID, "code", park.Code, "error", err)
+	}
+	if park != nil {
 		w.env.Parked = &Parked{Stage: park.Stage, Code: park.Code, Path: park.Path, Hint: park.Hint, HintZH: park.HintZH}
 		res.State, res.Label, outcome = store.Parked, park.Code, "parked"
-		in.log.Warn("message parked", "message", w.item.ID, "source", w.env.Source, "stage", park.Stage, "code", park.Code, "path", park.Path)
-	case err != nil && w.item.Attempts < in.limits.Attempts:
-		res.State, res.Label, outcome = store.Pending, "retry", "retry"
-		res.Due = now.Add(backoff(w.item.Attempts))
-		in.log.Error("message will be tried again", "message", w.item.ID, "attempt", w.item.Attempts, "error", err)
-	case err != nil:
-		w.env.Parked = &Parked{Stage: "commit", Code: "internal", Hint: "it failed for internal reasons more often than the limit; see the log", HintZH: "内部错误，重试次数已用完"}
-		res.State, res.Label, outcome = store.Parked, "internal", "parked"
-		in.log.Error("message parked", "message", w.item.ID, "code", "internal", "error", err)
 	}
-	w.env.Outcome = outcome
+	in.holds.release(w.lanes, w.item.ID)
+	w.env.Outcome, w.env.Failures, w.env.Leases = outcome, 0, w.item.Attempts
 	detail := ""
-	if w.env.Parked != nil {
-		detail = w.env.Parked.Code
+	if park != nil {
+		detail = park.Code
 	}
 	w.env.step(now, outcome, detail)
 	res.Note = w.env.marshal()
-	in.observe(outcome, now.Sub(w.started))
-	return res
+	in.metrics.Finished(w.env.Source, outcome, detail, now.Sub(w.started), now.Sub(w.item.Appended))
+	return ending{res, w}
+}
+
+// again puts a message back that failed for internal reasons; those behind it
+// wait for it.
+func (in *Inbox) again(w *work, now time.Time, err error) ending {
+	in.log.Error("message will be tried again", "message", w.item.ID, "failures", w.env.Failures+1, "error", err)
+	due := now.Add(backoff(w.env.Failures)).Truncate(time.Millisecond)
+	in.holds.set(w.lanes, hold{w.item.ID, due})
+	w.env.Failures++
+	w.env.Lanes = w.lanes
+	w.env.step(now, "retry", "")
+	in.metrics.Finished(w.env.Source, "retry", "", now.Sub(w.started), now.Sub(w.item.Appended))
+	return w.later(labelRetry, due)
 }
 
 // backoff is 1 s, 2 s, 4 s … at most a minute.
-func backoff(attempt int) time.Duration {
-	return min(time.Second<<min(attempt, 6), time.Minute)
+func backoff(failures int) time.Duration {
+	return min(time.Second<<min(failures, 6), time.Minute)
 }
 
 // apply maps the message and commits what it says.
-func (in *Inbox) apply(w *work) (outcome string, err error) {
+func (in *Inbox) apply(ctx context.Context, w *work) (outcome string, err error) {
 	if w.park != nil {
 		return "", w.park
 	}
@@ -243,50 +237,5 @@ func (in *Inbox) apply(w *work) (outcome string, err error) {
 		return "filtered", nil
 	}
 	w.env.Resources = len(res.Resources)
-	return in.commit(context.Background(), w, res)
-}
-
-// commit writes the resources of the fresh scopes in one commit.
-func (in *Inbox) commit(ctx context.Context, w *work, res *engine.Result) (string, error) {
-	stale, err := in.staleScopes(ctx, res)
-	if err != nil {
-		return "", err
-	}
-	puts := make([]interaction.Put, 0, len(res.Resources))
-	for i := range res.Resources {
-		o := &res.Resources[i]
-		if stale.all || stale.scope[o.Scope] {
-			continue
-		}
-		puts = append(puts, interaction.Put{Key: store.Key{Type: o.Type, ID: o.ID}, Revise: func(current *store.Resource) ([]byte, bool, error) {
-			body, keep := revise(current.Body, o)
-			return body, keep, nil
-		}})
-	}
-	if len(puts) == 0 {
-		return "stale", nil
-	}
-	results, err := in.service.Apply(ctx, puts)
-	if e := issue.As(err); e != nil {
-		return "", invalid(e)
-	}
-	if err != nil {
-		return "", err
-	}
-	w.env.Written = 0
-	for _, r := range results {
-		if r.Effect != interaction.Unchanged {
-			w.env.Written++
-		}
-	}
-	if w.env.Written == 0 {
-		return "unchanged", nil
-	}
-	return "committed", nil
-}
-
-// invalid parks a message whose resources R4 does not allow; the first issue says where.
-func invalid(e *issue.Error) *engine.Park {
-	is := e.Issues[0]
-	return &engine.Park{Stage: "validate", Code: "resource." + string(is.Code), Path: is.Expression, Hint: is.Text, HintZH: "生成的资源不符合 FHIR R4"}
+	return in.commit(ctx, w, res)
 }

@@ -2,6 +2,7 @@ package inbox
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"meridian/mappings/engine"
@@ -12,15 +13,29 @@ import (
 // time of its state. It is compared when the next message about it comes.
 const sourceTimeURL = "https://meridian.health/fhir/StructureDefinition/source-time"
 
+// laterError: the report of a scope stands in a later state than the message's.
+type laterError struct{ scope int }
+
+func (e *laterError) Error() string {
+	return fmt.Sprintf("scope %d is stale", e.scope)
+}
+
 // staleness says which scopes (reports) of a message stand already in a later state.
 type staleness struct {
 	scope map[int]bool
 	all   bool // every guarded scope is stale: then nothing of the message is news
 }
 
+func (s *staleness) add(scope int) {
+	if s.scope == nil {
+		s.scope = map[int]bool{}
+	}
+	s.scope[scope] = true
+}
+
 // staleScopes compares each guard of the message with what stands.
 func (in *Inbox) staleScopes(ctx context.Context, res *engine.Result) (staleness, error) {
-	s := staleness{scope: map[int]bool{}}
+	var s staleness
 	var guards []*engine.Out
 	var keys []store.Key
 	for i := range res.Resources {
@@ -29,23 +44,27 @@ func (in *Inbox) staleScopes(ctx context.Context, res *engine.Result) (staleness
 			keys = append(keys, store.Key{Type: o.Type, ID: o.ID})
 		}
 	}
-	if len(keys) == 0 {
-		return s, nil
-	}
-	current, err := in.service.Current(ctx, keys)
-	if err != nil {
-		return s, err
-	}
-	fresh := 0
-	for i, r := range current {
-		if at, ok := sourceTime(r.Body); ok && at.After(guards[i].Guard) {
-			s.scope[guards[i].Scope] = true
-			continue
+	fresh := len(keys)
+	for at := 0; at < len(keys); at += store.MaxReadMany {
+		current, err := in.service.Current(ctx, keys[at:min(at+store.MaxReadMany, len(keys))])
+		if err != nil {
+			return s, err
 		}
-		fresh++
+		for i, r := range current {
+			if g := guards[at+i]; isLater(r.Body, g.Guard) {
+				s.add(g.Scope)
+				fresh--
+			}
+		}
 	}
-	s.all = fresh == 0
+	s.all = len(keys) > 0 && fresh == 0
 	return s, nil
+}
+
+// isLater says whether a stored report tells of a state after at.
+func isLater(body []byte, at time.Time) bool {
+	t, ok := sourceTime(body)
+	return ok && t.After(at)
 }
 
 // sourceTime reads the extension from a stored report.
