@@ -129,7 +129,7 @@ func (g *gate) messages(b *testing.B) {
 	defer over.stop()
 	direct := serveGate(b, gateDir(b))
 	defer direct.stop()
-	senders, posters := make([]*hl7v2.Client, messageClients), dialAll(b, direct.addr, messageClients)
+	senders := make([]*hl7v2.Client, messageClients)
 	for i := range senders {
 		conn, err := net.Dial("tcp", over.mllp.Addr().String())
 		if err != nil {
@@ -157,6 +157,7 @@ func (g *gate) messages(b *testing.B) {
 		})
 		over.committed(b, (slice+1)*part)
 		figure = pace{float64(part) / time.Since(start).Seconds(), float64(cpu(b)-before) / 1e3 / float64(part)}
+		posters := dialAll(b, direct.addr, messageClients) // here: the server closes a connection that asks nothing for ten seconds
 		below = many(b, messageClients, part, func(c, i int) error {
 			status, answer, err := posters[c].do("POST", "/fhir", bundles[i])
 			if err == nil && status != 200 {
