@@ -150,16 +150,27 @@ func reading(b *testing.B) *Store {
 	return filled.s
 }
 
+// loop runs f and reports processor time beside the time that passed.
+func loop(b *testing.B, f func(i int) error) {
+	b.Helper()
+	began := cpuTime(b)
+	n := 0
+	for ; b.Loop(); n++ {
+		if err := f(n); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64((cpuTime(b)-began).Microseconds())/float64(n), "cpu-µs/op")
+}
+
 func BenchmarkRead(b *testing.B) {
 	for name, span := range map[string]int{"hot": 1000, "any": *resources} {
 		b.Run(name, func(b *testing.B) {
 			s := reading(b)
-			for i := 0; b.Loop(); i++ {
-				n := i * 7919 % span
-				if _, err := s.Read(b.Context(), store.Key{Type: "Observation", ID: fmt.Sprintf("obs-%08d-0000-4000-8000-000000000000", n)}); err != nil {
-					b.Fatal(err)
-				}
-			}
+			loop(b, func(i int) error {
+				_, err := s.Read(b.Context(), store.Key{Type: "Observation", ID: fmt.Sprintf("obs-%08d-0000-4000-8000-000000000000", i*7919%span)})
+				return err
+			})
 		})
 	}
 }
@@ -214,13 +225,18 @@ func BenchmarkSearch(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			s := reading(b)
-			for i := 0; b.Loop(); i++ {
+			p := c.plan(0)
+			p.Type = "Observation"
+			if page, err := s.Search(store.WithExplain(b.Context()), &p); err == nil {
+				b.Logf("%s: read %d, checked %d, found %d", page.Explain.Strategy, page.Explain.Read, page.Explain.Checked, page.Explain.Found)
+			}
+			b.ResetTimer()
+			loop(b, func(i int) error {
 				p := c.plan(i)
 				p.Type = "Observation"
-				if _, err := s.Search(b.Context(), &p); err != nil {
-					b.Fatal(err)
-				}
-			}
+				_, err := s.Search(b.Context(), &p)
+				return err
+			})
 		})
 	}
 }
@@ -240,11 +256,10 @@ func BenchmarkPage(b *testing.B) {
 					p.After = &got.Rows[19].At
 				}
 				b.ResetTimer()
-				for b.Loop() {
-					if _, err := s.Search(b.Context(), &p); err != nil {
-						b.Fatal(err)
-					}
-				}
+				loop(b, func(int) error {
+					_, err := s.Search(b.Context(), &p)
+					return err
+				})
 			})
 		}
 	}
@@ -260,11 +275,10 @@ func BenchmarkCount(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			s := reading(b)
-			for b.Loop() {
-				if _, err := s.Count(b.Context(), &search.Plan{Type: "Observation", Where: where}, 0); err != nil {
-					b.Fatal(err)
-				}
-			}
+			loop(b, func(int) error {
+				_, err := s.Count(b.Context(), &search.Plan{Type: "Observation", Where: where}, 0)
+				return err
+			})
 		})
 	}
 }

@@ -13,6 +13,9 @@ import (
 // from call to call. After the end, or an error of the exec, ok stays false.
 type list interface {
 	seek(at uint64) (place uint64, ok bool)
+	// remaining is at most how many places are still to come, or limit if
+	// that is less; it costs as many units as it gives.
+	remaining(limit int) int
 }
 
 // place turns a number into its place, and back.
@@ -27,6 +30,7 @@ func place(number uint64, desc bool) uint64 {
 type emptyList struct{}
 
 func (emptyList) seek(uint64) (uint64, bool) { return 0, false }
+func (emptyList) remaining(int) int          { return 0 }
 
 // sliceList runs over sorted numbers.
 type sliceList struct {
@@ -47,6 +51,8 @@ func (l *sliceList) seek(at uint64) (uint64, bool) {
 	}
 	return l.get(l.next), true
 }
+
+func (l *sliceList) remaining(limit int) int { return min(len(l.numbers)-l.next, limit) }
 
 func (l *sliceList) get(i int) uint64 {
 	if l.desc {
@@ -124,6 +130,30 @@ func (l *keyList) step() bool {
 	return l.iter.Next()
 }
 
+func (l *keyList) remaining(limit int) int {
+	lower, upper := l.key[:l.prefix:l.prefix], after(l.key[:l.prefix])
+	switch {
+	case l.ended:
+		return 0
+	case l.valid && l.desc:
+		upper = appendNumber(lower, ^l.place)
+	case l.valid:
+		lower = appendNumber(lower, l.place)
+	}
+	it := l.e.iter(lower, upper)
+	if it == nil {
+		return 0
+	}
+	n := 0
+	for it.First(); n < limit && it.Valid(); it.Next() {
+		n++
+	}
+	l.e.fail(it.Error())
+	l.e.keys += n
+	l.e.spend(unitSeek + n)
+	return n
+}
+
 // take reads the key under the iterator; false when it is not to be given.
 func (l *keyList) take(at uint64) bool {
 	rest := l.iter.Key()[l.prefix:]
@@ -179,6 +209,16 @@ func (m *mergeList) seek(at uint64) (uint64, bool) {
 		return 0, false
 	}
 	return m.heap[0].place, true
+}
+
+func (m *mergeList) remaining(limit int) int {
+	n := 0
+	for i := range m.heap {
+		if n += m.heap[i].list.remaining(limit - n); n >= limit {
+			break
+		}
+	}
+	return n
 }
 
 // begin moves every list to its first place.
@@ -250,6 +290,14 @@ func (c *conjunction) seek(at uint64) (uint64, bool) {
 		at = p + 1
 	}
 	return 0, false
+}
+
+// remaining is that of the shortest list.
+func (c *conjunction) remaining(limit int) int {
+	for _, l := range c.lists {
+		limit = l.remaining(limit)
+	}
+	return limit
 }
 
 // agree leapfrogs to the first place that all lists have.

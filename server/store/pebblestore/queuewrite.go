@@ -174,7 +174,7 @@ func (q *queue) lease(b *pebble.Batch, name string, n int, d time.Duration) ([]s
 		if err := b.Set(itemKey(queueItem, r.id), r.append(nil), nil); err != nil {
 			return nil, err
 		}
-		l := &lease{topic: q.topic(name), token: itemID(q.store.nextNumber()), until: now.Add(d)}
+		l := &lease{topic: q.topic(name), token: fmt.Sprintf("%d.%s", r.attempts, itemID(q.store.nextNumber())), until: now.Add(d)}
 		q.leases[r.id] = l
 		items[i] = r.item()
 		items[i].State, items[i].Lease, items[i].Body = store.Leased, l.token, body
