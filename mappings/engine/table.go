@@ -156,8 +156,11 @@ type Row struct {
 	i int
 }
 
-// Get gives a column's text, "" when the table has no such column.
+// Get gives a column's text, "" when the table has no such column, and of the zero Row.
 func (r Row) Get(column string) string {
+	if r.t == nil {
+		return ""
+	}
 	i, ok := r.t.column[column]
 	if !ok {
 		return ""
