@@ -23,10 +23,9 @@ var absentByStatus = map[string]string{"X": "not-performed", "N": "not-asked", "
 
 // fnAbsent writes dataAbsentReason where OBX-5 has no value, or words that say why there is none. The words are kept as text.
 func fnAbsent(c *call, b []byte) ([]byte, bool) {
-	var x valueCall
-	var buf [16]source.Node
+	x := openValue(c)
 	code, text := "unknown", ""
-	if x.open(c, buf[:0]) {
+	if x.ok {
 		row, absent := x.noValue()
 		if !absent {
 			return b, false

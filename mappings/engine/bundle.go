@@ -1,28 +1,30 @@
 package engine
 
 // Bundle gives the result as one transaction of PUTs, in order: what a client
-// would send to have the same effect on an empty record.
+// would send to have the same effect on an empty record. The bytes are shared
+// with the resources and must not be changed; a result without resources is an empty transaction.
 // https://hl7.org/fhir/R4/http.html#transaction
 func (r *Result) Bundle() []byte {
-	n := 64
-	for i := range r.Resources {
-		n += len(r.Resources[i].JSON) + 160
+	if r.bundle == nil {
+		return []byte(bundleHead + "}")
 	}
-	b := append(make([]byte, 0, n), `{"resourceType":"Bundle","type":"transaction"`...)
-	for i := range r.Resources {
-		o := &r.Resources[i]
-		if i == 0 {
-			b = append(b, `,"entry":[`...)
-		} else {
-			b = append(b, ',')
-		}
-		b = append(b, `{"fullUrl":"urn:uuid:`...)
-		b = append(append(b, o.ID...), `","resource":`...)
-		b = append(append(b, o.JSON...), `,"request":{"method":"PUT","url":"`...)
-		b = append(append(append(append(b, o.Type...), '/'), o.ID...), `"}}`...)
+	return r.bundle
+}
+
+const bundleHead = `{"resourceType":"Bundle","type":"transaction"`
+
+// appendEntryHead opens the entry of a resource: the resource follows, then appendEntryTail.
+func appendEntryHead(b []byte, id string, first bool) []byte {
+	if first {
+		b = append(b, bundleHead+`,"entry":[`...)
+	} else {
+		b = append(b, ',')
 	}
-	if len(r.Resources) > 0 {
-		b = append(b, ']')
-	}
-	return append(b, '}')
+	b = append(b, `{"fullUrl":"urn:uuid:`...)
+	return append(append(b, id...), `","resource":`...)
+}
+
+func appendEntryTail(b []byte, typ, id string) []byte {
+	b = append(b, `,"request":{"method":"PUT","url":"`...)
+	return append(append(append(append(b, typ...), '/'), id...), `"}}`...)
 }

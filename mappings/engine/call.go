@@ -44,8 +44,7 @@ type function struct {
 // call is one invocation with its arguments.
 type call struct {
 	rt     *run
-	fn     *function
-	args   []arg // in the order of fn.params; paths is nil where it was not given
+	args   []arg // in the order of the function's params; paths is nil where it was not given
 	suffix string
 }
 
@@ -139,7 +138,7 @@ func (c *compiler) compileCall(e *schema.Element, t *schema.Type, y *ynode) leaf
 	return leaf{sure: fn.sure, emit: func(rt *run, b []byte) ([]byte, bool) {
 		// Arguments are values, never calls: one call at a time.
 		k := &rt.call
-		*k = call{rt: rt, fn: fn, args: args}
+		k.rt, k.args, k.suffix = rt, args, ""
 		mark := len(b)
 		b, ok := fn.call(k, b)
 		if !ok {

@@ -25,6 +25,7 @@ type Map struct {
 	resources     []resourceDef
 	subject       []idPart
 	slots         int
+	shared        int // number of shared members; they are numbered from 1
 }
 
 // Input is the header's declaration of what the map reads.
@@ -76,6 +77,7 @@ type compiler struct {
 	partials map[string]*ynode
 	using    []string // partials being compiled, against recursion
 	scope    int      // of the rule being compiled
+	each     int      // slot of its each variable, -1: none
 	read     map[int]bool
 	m        *Map
 }
@@ -148,6 +150,7 @@ func (c *compiler) bindVariable(y *ynode, name string, v variable) func() {
 
 // compileMap compiles a checked document.
 func (c *compiler) compileMap(y *ynode) *Map {
+	c.each = -1
 	c.m = &Map{Name: y.str("map"), Version: y.str("version"), Input: c.input, names: c.names}
 	c.vars = map[string]variable{"msg": {slot: c.newSlot()}}
 	c.partials = map[string]*ynode{}

@@ -144,6 +144,8 @@ type Result struct {
 	Unmapped []Unmapped
 	// Coverage says which places of the message no rule read; nil when the message was filtered or parked.
 	Coverage *Coverage
+
+	bundle []byte // the transaction; Resources are parts of it
 }
 
 // Unmapped is a local code for the work list.

@@ -73,7 +73,7 @@ func fnItemCode(c *call, b []byte) ([]byte, bool) {
 	}
 	var u unit
 	if c.given(1) {
-		u = unitOf(c.node(1), c.table(4))
+		u = c.rt.unitOf(c.node(1), c.table(4))
 	}
 	var list codingList
 	if k, ok := c.loinc(&local, u, n, name); ok {

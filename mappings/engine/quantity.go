@@ -14,6 +14,21 @@ const ucumSystem = "http://unitsofmeasure.org"
 // UCUM code where the table knows it. An unknown unit keeps its text alone.
 type unit struct{ text, code string }
 
+// unitCache keeps the last unit: several functions ask for that of one result.
+type unitCache struct {
+	at    source.Node
+	table *Table
+	unit  unit
+}
+
+func (rt *run) unitOf(n source.Node, table *Table) unit {
+	k := &rt.unit
+	if k.at != n || k.table != table {
+		k.at, k.table, k.unit = n, table, unitOf(n, table)
+	}
+	return k.unit
+}
+
 // unitOf reads OBX-6 (CWE): the text is component 2, else 1; a UCUM code comes
 // from component 1 when component 3 says so, else from the table.
 func unitOf(n source.Node, table *Table) unit {

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -27,6 +29,9 @@ func readBounds(text string) bounds {
 	}
 	var buf [maxRangeText]byte
 	s := string(appendRangeText(buf[:0], text))
+	if s != "" && s[0] <= '9' { // a digit, a sign, a point
+		return splitBounds(s)
+	}
 	for i := range boundWords {
 		p := &boundWords[i]
 		rest, ok := strings.CutPrefix(s, p.word)
@@ -48,28 +53,50 @@ func readBounds(text string) bounds {
 // appendRangeText folds a reference text: full-width forms, the dashes and tildes
 // that stand between two bounds, blanks.
 func appendRangeText(b []byte, text string) []byte {
-	if isASCII(text) {
-		for i := 0; i < len(text); i++ {
-			switch c := text[i]; c {
-			case ' ', '\t':
-			case '~':
-				b = append(b, '-')
-			default:
-				b = append(b, c)
-			}
+	start := len(b)
+	for _, r := range text {
+		if r >= '！' && r <= '～' { // full-width ASCII
+			r -= '！' - '!'
 		}
-		return b
-	}
-	for _, r := range norm.NFKC.String(text) {
-		switch r {
-		case ' ', '\t':
-		case '~', '—', '–', '−', '‐', '‑', '―', '至', '〜', '∼':
+		switch {
+		case r == ' ' || r == '\t' || r == '　':
+		case r == '~':
 			b = append(b, '-')
-		default:
-			b = append(b, string(r)...)
+		case r < 0x80:
+			b = append(b, byte(r))
+		case r == '≤' || r == '≥' || r == '⩽' || r == '⩾':
+			b = utf8.AppendRune(b, r)
+		case isDash(r):
+			b = append(b, '-')
+		case unicode.Is(unicode.Han, r):
+			b = utf8.AppendRune(b, r)
+		default: // anything rarer is left to the standard
+			return appendNormal(b[:start], norm.NFKC.String(text))
 		}
 	}
 	return b
+}
+
+func appendNormal(b []byte, text string) []byte {
+	for _, r := range text {
+		switch {
+		case r == ' ' || r == '\t':
+		case r == '~' || isDash(r):
+			b = append(b, '-')
+		default:
+			b = utf8.AppendRune(b, r)
+		}
+	}
+	return b
+}
+
+// isDash knows what laboratories write between two bounds.
+func isDash(r rune) bool {
+	switch r {
+	case '—', '–', '−', '‐', '‑', '―', '至', '〜', '∼':
+		return true
+	}
+	return false
 }
 
 var boundWords = [...]struct {
@@ -128,14 +155,22 @@ func halfRange(s string) bool {
 	return digit && hyphen
 }
 
-// less compares two JSON numbers exactly.
+// less compares two JSON numbers without exponents exactly.
 func less(a, b string) bool {
-	if len(a) == len(b) && !strings.ContainsAny(a, ".-") && !strings.ContainsAny(b, ".-") {
-		return a < b
+	if a[0] == '-' || b[0] == '-' {
+		x, err1 := fhirvalue.ParseDecimal(a)
+		y, err2 := fhirvalue.ParseDecimal(b)
+		return err1 == nil && err2 == nil && x.Cmp(y) < 0
 	}
-	x, err1 := fhirvalue.ParseDecimal(a)
-	y, err2 := fhirvalue.ParseDecimal(b)
-	return err1 == nil && err2 == nil && x.Cmp(y) < 0
+	i, f, _ := strings.Cut(a, ".")
+	j, g, _ := strings.Cut(b, ".")
+	if len(i) != len(j) {
+		return len(i) < len(j) // there are no leading zeros
+	}
+	if i != j {
+		return i < j
+	}
+	return strings.TrimRight(f, "0") < strings.TrimRight(g, "0") // 3.5 and 3.50 are the same number
 }
 
 // rangePart is one range of a reference text that has several.
@@ -150,12 +185,25 @@ var sexWords = [...]struct{ word, gender string }{
 	{"男性", "male"}, {"女性", "female"}, {"男", "male"}, {"女", "female"}, {"male", "male"}, {"female", "female"}, {"m", "male"}, {"f", "female"},
 }
 
+// mentionsSex is the quick test before splitSex: a letter M or F, or anything that is not ASCII and may be a word.
+func mentionsSex(text string) bool {
+	for i := 0; i < len(text); i++ {
+		switch c := text[i] | 0x20; {
+		case c == 'm' || c == 'f':
+			return true
+		case c >= 0x80:
+			return strings.Contains(text, "男") || strings.Contains(text, "女") || strings.ContainsAny(text, "mMfFＭＦ")
+		}
+	}
+	return false
+}
+
 // splitSex cuts a reference text that distinguishes men and women, 男:57-97;女:41-81 or M:57-97 F:41-81; nil when it does not.
 func splitSex(text string) []rangePart {
-	s := norm.NFKC.String(text)
-	if !strings.ContainsAny(s, "男女mMfF") {
+	if !mentionsSex(text) {
 		return nil
 	}
+	s := norm.NFKC.String(text)
 	parts := strings.FieldsFunc(s, func(r rune) bool { return r == ';' || r == ',' || r == '\n' || r == '、' || r == '/' })
 	if len(parts) == 1 {
 		parts = cutBeforeSex(s)
@@ -209,6 +257,9 @@ func firstRune(s string) rune {
 
 // splitPhases cuts a text of several labelled ranges: 卵泡期 3.5-12.5；排卵期 …, 成人:…；儿童:…. nil when it is one.
 func splitPhases(text string) []rangePart {
+	if strings.IndexByte(text, ';') < 0 && strings.IndexByte(text, '\n') < 0 && (isASCII(text) || !strings.Contains(text, "；") && !strings.Contains(text, "岁")) {
+		return nil
+	}
 	var out []rangePart
 	for _, part := range strings.FieldsFunc(text, func(r rune) bool { return r == ';' || r == '；' || r == '\n' }) {
 		part = strings.TrimSpace(part)
@@ -262,7 +313,7 @@ func fnRefRange(c *call, b []byte) ([]byte, bool) {
 	}
 	var u unit
 	if c.given(rangeUnit) {
-		u = unitOf(c.node(rangeUnit), c.table(rangeUnits))
+		u = c.rt.unitOf(c.node(rangeUnit), c.table(rangeUnits))
 	}
 	if parts := splitSex(text); len(parts) > 0 {
 		return c.sexRanges(b, parts, u, text)

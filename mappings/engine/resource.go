@@ -82,7 +82,9 @@ func (c *compiler) compileResource(y *ynode) resourceDef {
 		}
 		c.topLevel(d.typ, k.get("element"))
 	}
+	c.each = d.slot
 	d.target = c.compileObject(d.typ, y.get("target"), true).emit
+	c.each = -1
 	return d
 }
 

@@ -36,11 +36,14 @@ type run struct {
 	prefix     string // "urn:meridian:source:<id>:"
 	keyBuf     []byte
 
-	out     []byte // JSON of all resources
-	ends    []int
+	out     []byte   // the transaction
+	spans   [][2]int // of each instance's resource in out; empty for one that stands there already
+	shared  []sharedSpan
 	scratch []byte
 	suffix  string
 	call    call
+	value   valueCall
+	unit    unitCache
 	peeked  []source.Node
 	times   timeCache
 	other   otherCache
@@ -96,7 +99,7 @@ func (m *Map) Run(tree *source.Tree, src *Source, received time.Time) (*Result, 
 	rt.do(res)
 	res.Findings, res.Unmapped = rt.findings, rt.unmapped
 	if rt.park != nil {
-		res.Resources = nil
+		res.Resources, res.bundle = nil, nil
 		return res, rt.park
 	}
 	return res, nil
@@ -147,15 +150,22 @@ func (rt *run) start(m *Map, tree *source.Tree, src *Source, received time.Time)
 	for i := range rt.byRule {
 		rt.byRule[i] = rt.byRule[i][:0]
 	}
+	if cap(rt.shared) <= m.shared {
+		rt.shared = make([]sharedSpan, m.shared+1)
+	}
+	rt.shared = rt.shared[:m.shared+1]
+	clear(rt.shared)
 	rt.msgZone = messageZone(tree)
 }
 
 // release gives the state back without what it points at.
 func (rt *run) release() {
 	rt.findings, rt.unmapped, rt.park, rt.current, rt.tree, rt.src, rt.more = nil, nil, nil, nil, nil, nil, nil
-	rt.call, rt.times, rt.other = call{}, timeCache{}, otherCache{}
+	rt.call, rt.times, rt.other, rt.unit = call{}, timeCache{}, otherCache{}, unitCache{}
+	rt.value = valueCall{rows: rt.value.rows[:0]}
+	clear(rt.value.rows[:cap(rt.value.rows)])
 	if len(rt.insts) > maxKeptItems {
-		rt.insts, rt.rows, rt.peeked, rt.ends, rt.scopes = nil, nil, nil, nil, nil
+		rt.insts, rt.rows, rt.peeked, rt.spans, rt.scopes = nil, nil, nil, nil, nil
 		rt.byID, rt.dups = map[uuid.UUID]int32{}, map[uuid.UUID]int{}
 	}
 	if cap(rt.out) > maxKeptBytes || cap(rt.scratch) > maxKeptBytes || cap(rt.keyBuf) > maxKeptBytes {
@@ -168,7 +178,7 @@ func (rt *run) release() {
 	clear(rt.peeked[:cap(rt.peeked)])
 	clear(rt.byID)
 	clear(rt.dups)
-	rt.insts, rt.rows, rt.out, rt.ends = rt.insts[:0], rt.rows[:0], rt.out[:0], rt.ends[:0]
+	rt.insts, rt.rows, rt.out, rt.spans = rt.insts[:0], rt.rows[:0], rt.out[:0], rt.spans[:0]
 	runs.Put(rt)
 }
 

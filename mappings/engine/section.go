@@ -16,6 +16,11 @@ import (
 
 // sectionOf names the section of an OBX, "" when it is none.
 func sectionOf(obx source.Node, table *Table) string {
+	switch obx.F(2).Peek() {
+	case "TX", "FT", "ST", "CE", "CWE", "":
+	default:
+		return "" // a number is no section
+	}
 	code := obx.F(3)
 	if s := code.C(1).C(2).Peek(); s != "" {
 		if row, ok := table.Find("&" + s); ok {

@@ -45,7 +45,8 @@ func ReadTable(name, file string, r io.Reader) (*Table, Problems) {
 	}
 	head[0] = strings.TrimPrefix(head[0], "\ufeff")
 	for i, h := range head {
-		t.column[strings.TrimSpace(h)] = i
+		head[i] = strings.TrimSpace(h)
+		t.column[head[i]] = i
 	}
 	t.Columns = head
 	key, ok := t.column["from"]
@@ -156,16 +157,17 @@ type Row struct {
 	i int
 }
 
-// Get gives a column's text, "" when the table has no such column, and of the zero Row.
+// Get gives a column's text, "" when the table has no such column.
 func (r Row) Get(column string) string {
 	if r.t == nil {
 		return ""
 	}
-	i, ok := r.t.column[column]
-	if !ok {
-		return ""
+	for i, name := range r.t.Columns { // a handful: faster than a map
+		if name == column {
+			return r.t.rows[r.i][i]
+		}
 	}
-	return r.t.rows[r.i][i]
+	return ""
 }
 
 // over gives a table with the rows of t before those of below. Columns are those of below.
@@ -179,7 +181,7 @@ func (t *Table) over(below *Table) *Table {
 		}
 		row := make([]string, len(out.Columns))
 		for k, name := range out.Columns {
-			row[k] = r.Get(strings.TrimSpace(name))
+			row[k] = r.Get(name)
 		}
 		out.exact[key] = len(out.rows)
 		if f := FoldKey(key); f != "" {

@@ -31,6 +31,9 @@ type member struct {
 	list     bool
 	choice   bool // value sets rt.suffix
 	required bool
+	// shared, when not 0, numbers a member that does not depend on the variable of a rule that repeats: it is written for the
+	// first instance in a scope and copied for the others.
+	shared int
 }
 
 // compileObject compiles an element tree of type t; root adds resourceType and id.
@@ -45,7 +48,7 @@ func (c *compiler) compileObject(t *schema.Type, y *ynode, root bool) leaf {
 	var members []member
 	seen := map[int16]*ynode{}
 	for i, k := range y.keys {
-		m, el, ok := c.compileMember(t, k, y.vals[i])
+		m, el, ok := c.compileShared(t, k, y.vals[i], root)
 		if !ok {
 			continue
 		}
@@ -66,6 +69,44 @@ func (c *compiler) compileObject(t *schema.Type, y *ynode, root bool) leaf {
 		}
 	}
 	return objectLeaf(t, members, root)
+}
+
+// compileShared compiles a member and finds out whether instances of the rule can share it.
+func (c *compiler) compileShared(t *schema.Type, k, v *ynode, root bool) (member, int16, bool) {
+	if !root || c.each < 0 {
+		return c.compileMember(t, k, v)
+	}
+	c.read = map[int]bool{}
+	m, el, ok := c.compileMember(t, k, v)
+	if ok && !c.read[c.each] && !m.choice && !m.fixed {
+		c.m.shared++
+		m.shared = c.m.shared
+	}
+	c.read = nil
+	return m, el, ok
+}
+
+// sharedSpan is where a shared member stands in run.out.
+type sharedSpan struct {
+	scope      int32
+	start, end int
+	known      bool
+	wrote      bool
+}
+
+// appendShared copies a member that an instance in the same scope wrote, or writes it. b is run.out.
+func (m *member) appendShared(rt *run, b []byte) ([]byte, bool) {
+	s := &rt.shared[m.shared]
+	if s.known && s.scope == rt.current.scope {
+		return append(b, b[s.start:s.end]...), s.wrote
+	}
+	start := len(b)
+	b, ok := m.append(rt, b)
+	*s = sharedSpan{scope: rt.current.scope, start: start, end: start, known: true, wrote: ok}
+	if ok {
+		s.end = len(b)
+	}
+	return b, ok
 }
 
 // objectLeaf writes the members in order. An object is not written without
@@ -101,7 +142,12 @@ func objectLeaf(t *schema.Type, members []member, root bool) leaf {
 				b = append(b, ',')
 			}
 			var ok bool
-			if b, ok = m.append(rt, b); ok {
+			if m.shared > 0 {
+				b, ok = m.appendShared(rt, b)
+			} else {
+				b, ok = m.append(rt, b)
+			}
+			if ok {
 				wrote, real = true, real || !m.fixed
 				continue
 			}
@@ -115,7 +161,17 @@ func objectLeaf(t *schema.Type, members []member, root bool) leaf {
 		}
 		return append(b, '}'), true
 	}
+	if out.fixed {
+		out = constantLeaf(out)
+	}
 	return out
+}
+
+// constantLeaf writes a tree of constants once, when the map is compiled.
+func constantLeaf(l leaf) leaf {
+	text, ok := l.emit(nil, nil)
+	l.emit = func(_ *run, b []byte) ([]byte, bool) { return append(b, text...), ok }
+	return l
 }
 
 func (m *member) append(rt *run, b []byte) ([]byte, bool) {

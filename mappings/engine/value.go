@@ -23,33 +23,45 @@ var obxParams = []param{{name: "rows", kind: argList}, {name: "units", kind: arg
 // valueCall is one OBX value being written: one repetition of OBX-5, or, for texts, all of them and those of further rows.
 type valueCall struct {
 	*call
+	of    *instance     // whose value it is
+	units *Table        // of the call that opened it
 	rows  []source.Node // the OBX, and rows that continue it
 	obx   source.Node
 	value source.Node
 	unit  unit
 	typ   string
+	ok    bool // there is a value
 }
 
 // textTypes are the types whose repetitions are lines of one text.
 var textTypes = []string{"ST", "TX", "FT", ""}
 
-// open reads the row's type, unit and first value; ok is false where there is no value.
-func (x *valueCall) open(c *call, buf []source.Node) (ok bool) {
-	x.call, x.rows = c, c.list(obxRows, buf)
-	if len(x.rows) == 0 {
-		return false
+// openValue reads the row's type, unit and first value; ok is false where there is no value. The three functions that ask
+// for one result share it.
+func openValue(c *call) *valueCall {
+	x := &c.rt.value
+	if x.call = c; x.of == c.rt.current && x.units == c.table(obxUnits) && x.of != nil {
+		if len(x.rows) > 0 {
+			x.value = x.obx.F(5)
+		}
+		return x
+	}
+	x.of, x.units, x.ok = c.rt.current, c.table(obxUnits), false
+	if x.rows = c.list(obxRows, x.rows[:0]); len(x.rows) == 0 {
+		return x
 	}
 	x.obx = x.rows[0]
 	x.value = x.obx.F(5)
 	if x.value.State() != source.Present || blank(x.value) && len(x.rows) == 1 && !x.value.NextSame().Valid() {
-		return false
+		return x
 	}
 	x.typ = strings.ToUpper(strings.TrimSpace(x.obx.F(2).Text()))
 	if x.typ == "" {
 		x.typ = c.rt.src.DefaultType
 	}
-	x.unit = unitOf(x.obx.F(6), c.table(obxUnits))
-	return true
+	x.unit = c.rt.unitOf(x.obx.F(6), c.table(obxUnits))
+	x.ok = true
+	return x
 }
 
 func blank(n source.Node) bool {
@@ -69,9 +81,8 @@ func (x *valueCall) repeated() bool {
 // fnObxValue chooses value[x] by OBX-2 and writes OBX-5. What does not fit its
 // declared type is kept as a string, with a finding; nothing is dropped.
 func fnObxValue(c *call, b []byte) ([]byte, bool) {
-	var x valueCall
-	var buf [16]source.Node
-	if !x.open(c, buf[:0]) || x.repeated() {
+	x := openValue(c)
+	if !x.ok || x.repeated() {
 		return b, false
 	}
 	if _, absent := x.noValue(); absent {
@@ -96,9 +107,8 @@ func (x *valueCall) compareRows() {
 
 // fnObxComponents writes one component for each repetition of OBX-5 where they are values of their own. HL7 v2.5.1 ch. 7.4.2.5
 func fnObxComponents(c *call, b []byte) ([]byte, bool) {
-	var x valueCall
-	var buf [16]source.Node
-	if !x.open(c, buf[:0]) || !x.repeated() {
+	x := openValue(c)
+	if !x.ok || !x.repeated() {
 		return b, false
 	}
 	wrote := false

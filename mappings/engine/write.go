@@ -8,13 +8,17 @@ import (
 	"meridian/mappings/source"
 )
 
-// write emits the resources in the order of the rules, all into one buffer.
+// write emits the resources in the order of the rules, all into one buffer: the transaction of which they are the entries.
 func (rt *run) write(res *Result) {
 	res.Resources = make([]Out, 0, len(rt.insts))
 	for i := range rt.insts {
 		in := &rt.insts[i]
-		start := len(rt.out)
 		rt.bind(in)
+		mark := len(rt.out)
+		if in.first < 0 {
+			rt.out = appendEntryHead(rt.out, in.id, len(res.Resources) == 0)
+		}
+		start := len(rt.out)
 		rt.out, _ = in.def.target(rt, rt.out)
 		if rt.park != nil {
 			return
@@ -25,21 +29,25 @@ func (rt *run) write(res *Result) {
 		}
 		if in.first >= 0 {
 			rt.compareTwice(in, rt.out[start:])
-			rt.out = rt.out[:start]
-			rt.ends = append(rt.ends, start)
+			rt.out = rt.out[:mark]
+			clear(rt.shared) // some may have stood there
+			rt.spans = append(rt.spans, [2]int{})
 			continue
 		}
-		rt.ends = append(rt.ends, len(rt.out))
+		rt.spans = append(rt.spans, [2]int{start, len(rt.out)})
+		rt.out = appendEntryTail(rt.out, in.def.typ.Name, in.id)
 		res.Resources = append(res.Resources, rt.outOf(in))
 	}
-	text := bytes.Clone(rt.out)
-	k, start := 0, 0
-	for i, end := range rt.ends {
-		if rt.insts[i].first < 0 {
-			res.Resources[k].JSON = text[start:end:end]
+	if len(res.Resources) == 0 {
+		return
+	}
+	res.bundle = bytes.Clone(append(rt.out, `]}`...))
+	k := 0
+	for _, s := range rt.spans {
+		if s[1] > 0 {
+			res.Resources[k].JSON = res.bundle[s[0]:s[1]:s[1]]
 			k++
 		}
-		start = end
 	}
 }
 
@@ -81,12 +89,7 @@ func (rt *run) outOf(in *instance) Out {
 // made before, such as a specimen that stands under each of its orders. The
 // first is written; that they differ is said.
 func (rt *run) compareTwice(in *instance, text []byte) {
-	first := in.first
-	start := 0
-	if first > 0 {
-		start = rt.ends[first-1]
-	}
-	if !bytes.Equal(rt.out[start:rt.ends[first]], text) {
+	if s := rt.spans[in.first]; !bytes.Equal(rt.out[s[0]:s[1]], text) {
 		rt.find(in.def.name+".twice", rt.place(in), "the message tells of the same "+in.def.typ.Name+" twice and differently; the first is kept")
 	}
 }

@@ -40,6 +40,9 @@ func (s Segment) Raw() string {
 	return s.m.text[s.start:s.end]
 }
 
+// Offset is where the segment begins in Message.Text, in bytes; 0 for the zero Segment.
+func (s Segment) Offset() int { return int(s.start) }
+
 // Label names the place of the segment in its message: "OBX[3]".
 func (s Segment) Label() string { return s.Position(0, 0, 0, 0).String() }
 

@@ -43,15 +43,16 @@ const (
 // Sym is the number of a node name; see Names.
 type Sym uint16
 
-// node is one place of the record.
+// node is one place of the record. It holds no pointer: a record is one allocation that the collector does not look into.
 type node struct {
-	text   string // as written; objects may have one too (a field with its separators)
-	first  int32  // 0: none
-	next   int32
-	parent int32
+	start, end uint32 // of its text in Tree.text; objects may have one too (a field with its separators)
+	first      int32  // 0: none
+	next       int32
+	parent     int32
+	ord        int32 // position among the siblings of its name, from 0; of a v2 segment its occurrence in the message, from 1
+	// mask has a bit for the names 1 to 63 of the children, so that asking a segment for a field that it does not have costs nothing.
+	mask   uint64
 	name   Sym
-	number int32  // the format's own number of the place: a segment's occurrence
-	ord    uint32 // position among the siblings of its name, from 0, as the standard counts + 1 in Origin
 	state  State
 	object bool
 }
@@ -59,14 +60,18 @@ type node struct {
 // Tree is one record. The root is node 0.
 type Tree struct {
 	nodes   []node
+	text    string // the nodes' texts are parts of it
 	names   *Names
 	used    []uint64                         // coverage: one bit a node, see coverage.go
 	ignored []uint64                         // coverage: one bit a node
 	unesc   func(text string) (string, bool) // resolves the format's escapes; nil: there are none
 	origin  func(t *Tree, n Node) string     // how the format prints a place
 	one     Sym                              // the name "1": the first component of a scalar is the scalar
+	segment bool                             // objects with a text are segments: their text is their name
 	Charset string                           // the charset the text was decoded from, for people
 }
+
+func (t *Tree) textOf(d *node) string { return t.text[d.start:d.end] }
 
 // Names numbers node names; one table a process. It is built once and read-only after.
 type Names struct {
@@ -133,7 +138,7 @@ func (n Node) Name() string {
 	return n.t.names.bySym[n.t.nodes[n.i].name]
 }
 
-// Ordinal counts siblings of the same name from 0.
+// Ordinal counts siblings of the same name from 0. (Of a segment of HL7 v2 it is the occurrence in the message, from 1.)
 func (n Node) Ordinal() int {
 	if n.t == nil {
 		return 0
@@ -157,7 +162,7 @@ func (n Node) Raw() string {
 	if n.t == nil {
 		return ""
 	}
-	return n.t.nodes[n.i].text
+	return n.t.textOf(&n.t.nodes[n.i])
 }
 
 // Text is the text of a present scalar with the format's escapes resolved and
@@ -184,13 +189,13 @@ func (n Node) plain() string {
 		return ""
 	}
 	d := &n.t.nodes[n.i]
-	if d.state != Present || n.t.unesc == nil {
-		if d.state != Present {
-			return ""
-		}
-		return d.text
+	switch {
+	case d.state != Present:
+		return ""
+	case n.t.unesc == nil:
+		return n.t.textOf(d)
 	}
-	s, _ := n.t.unesc(d.text)
+	s, _ := n.t.unesc(n.t.textOf(d))
 	return s
 }
 
@@ -243,6 +248,9 @@ func (n Node) Child(name Sym) Node {
 	}
 	nodes := n.t.nodes
 	d := &nodes[n.i]
+	if name < 64 && d.mask>>name&1 == 0 {
+		return Node{}
+	}
 	if d.first == 0 && !d.object && name == n.t.one {
 		return n
 	}
@@ -291,43 +299,53 @@ func (n Node) path() string {
 	return s
 }
 
-// builder fills a tree; the children of a node are added in order.
+// builder fills a tree; the children of a node are added in order. It is pooled: the tree gets a copy of the nodes in their exact number.
 type builder struct {
 	t    *Tree
 	last []int32 // last child of each node, 0 when there is none
 }
 
-var builders = sync.Pool{New: func() any { return new(builder) }}
+var builders = sync.Pool{New: func() any { return new(scratch) }}
 
-// maxKept bounds what a pooled builder keeps for the next record.
-const maxKept = 1 << 16
-
-func newBuilder(t *Tree) *builder {
-	b := builders.Get().(*builder)
-	b.t, b.last = t, b.last[:0]
-	t.one, _ = t.names.Sym("1")
-	return b
+// scratch is what a builder leaves for the next one.
+type scratch struct {
+	nodes []node
+	last  []int32
 }
 
-// done sizes the coverage bits and gives the builder back.
-func (b *builder) done() {
+// maxKept bounds what is kept for the next record, in nodes.
+const maxKept = 1 << 14
+
+func newBuilder(t *Tree) (*builder, *scratch) {
+	s := builders.Get().(*scratch)
+	t.nodes = s.nodes[:0]
+	t.one, _ = t.names.Sym("1")
+	return &builder{t: t, last: s.last[:0]}, s
+}
+
+// done fixes the nodes, sizes the coverage bits and gives the scratch back.
+func (b *builder) done(s *scratch) {
+	s.nodes, s.last = b.t.nodes, b.last
+	b.t.nodes = append([]node(nil), s.nodes...)
 	n := len(b.t.nodes)/64 + 1
 	bits := make([]uint64, 2*n)
 	b.t.used, b.t.ignored = bits[:n:n], bits[n:]
-	b.t = nil
-	if cap(b.last) <= maxKept {
-		builders.Put(b)
+	if cap(s.nodes) <= maxKept {
+		builders.Put(s)
 	}
 }
 
-// add appends a node below parent (-1: the root) and gives its index.
-func (b *builder) add(parent int32, name Sym, text string, state State, object bool) int32 {
+// add appends a node below parent (-1: the root) and gives its index. Its text is that of Tree.text from start to end.
+func (b *builder) add(parent int32, name Sym, start, end int, state State, object bool) int32 {
 	i := int32(len(b.t.nodes))
-	n := node{text: text, parent: max(parent, 0), name: name, state: state, object: object}
+	n := node{start: uint32(start), end: uint32(end), parent: max(parent, 0), name: name, state: state, object: object}
 	b.last = append(b.last, 0)
 	if parent < 0 {
 		b.t.nodes = append(b.t.nodes, n)
 		return i
+	}
+	if name < 64 {
+		b.t.nodes[parent].mask |= 1 << name
 	}
 	prev := b.last[parent]
 	b.last[parent] = i
@@ -336,7 +354,9 @@ func (b *builder) add(parent int32, name Sym, text string, state State, object b
 		b.t.nodes[parent].first = i
 		return i
 	}
-	if p := &b.t.nodes[prev]; p.name == name {
+	if p := &b.t.nodes[prev]; object && end > start {
+		// a segment: the format numbers it
+	} else if p.name == name {
 		n.ord = p.ord + 1
 	} else {
 		for j := b.t.nodes[parent].first; j != 0; j = b.t.nodes[j].next {

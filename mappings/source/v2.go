@@ -61,7 +61,7 @@ var V2Names = sync.OnceValue(func() *Names {
 // node: to HL7 they say the same as absent ones.
 func FromV2(m *hl7v2.Message, g hl7v2.Tree) *Tree {
 	d := m.Delimiters()
-	t := &Tree{names: V2Names(), nodes: make([]node, 0, 64+18*m.Len())}
+	t := &Tree{names: V2Names(), text: m.Text()}
 	t.unesc = func(s string) (string, bool) {
 		if d.Escape == 0 || strings.IndexByte(s, d.Escape) < 0 {
 			return s, true
@@ -70,11 +70,11 @@ func FromV2(m *hl7v2.Message, g hl7v2.Tree) *Tree {
 		return out, unknown == 0
 	}
 	t.origin = v2Origin
-	b := newBuilder(t)
+	b, scratch := newBuilder(t)
 	w := v2Builder{builder: b, d: d}
-	root := b.add(-1, b.sym(g.Structure), "", Present, true)
+	root := b.add(-1, b.sym(g.Structure), 0, 0, Present, true)
 	w.group(root, g.Root)
-	b.done()
+	b.done(scratch)
 	return t
 }
 
@@ -92,90 +92,90 @@ func (b *builder) sym(name string) Sym {
 func (b *v2Builder) group(at int32, g *hl7v2.Group) {
 	for s, c := range g.Children() {
 		if c != nil {
-			b.group(b.add(at, b.sym(c.Name), "", Present, true), c)
+			b.group(b.add(at, b.sym(c.Name), 0, 0, Present, true), c)
 			continue
 		}
 		b.segment(at, s)
 	}
 }
 
+// segment adds a segment with its fields. Its text is its name.
 func (b *v2Builder) segment(at int32, s hl7v2.Segment) {
-	name := s.Name()
-	i := b.add(at, b.sym(name), name, Present, true)
-	b.t.nodes[i].number = int32(s.Occurrence())
-	header := name == "MSH"
-	for f, n := 1, min(s.Fields(), MaxField); f <= n; f++ {
-		raw := s.Field(f).Raw()
-		switch {
-		case raw == "":
-		case header && f <= 2: // the delimiters themselves
-			b.add(i, Field(f), raw, Present, false)
-		default:
-			b.field(i, Field(f), raw)
+	name, raw, start := s.Name(), s.Raw(), s.Offset()
+	end := start + len(raw)
+	i := b.add(at, b.sym(name), start, start+len(name), Present, true)
+	b.t.nodes[i].ord = int32(s.Occurrence())
+	f, from := 1, start+len(name)+1
+	if name == "MSH" && from <= end { // MSH-1 and MSH-2 are the delimiters themselves
+		stop := b.cut(from, end, b.d.Field)
+		b.add(i, Field(1), from-1, from, Present, false)
+		b.add(i, Field(2), from, stop, Present, false)
+		f, from = 3, stop+1
+	}
+	for ; from <= end && f <= MaxField; f++ {
+		stop := b.cut(from, end, b.d.Field)
+		if stop > from {
+			b.field(i, Field(f), from, stop)
 		}
+		from = stop + 1
 	}
 }
 
+// cut gives the offset of the first sep in [start, end), or end; 0 is no delimiter.
+func (b *v2Builder) cut(start, end int, sep byte) int {
+	if sep != 0 {
+		if i := strings.IndexByte(b.t.text[start:end], sep); i >= 0 {
+			return start + i
+		}
+	}
+	return end
+}
+
 // field adds the repetitions of a field. An empty one among others has a node, so that the others keep their numbers.
-func (b *v2Builder) field(at int32, name Sym, raw string) {
-	for rest, more := raw, true; more; {
-		var r string
-		r, rest, more = cutAt(rest, b.d.Repetition)
-		b.value(at, name, r, b.d.Component)
+func (b *v2Builder) field(at int32, name Sym, start, end int) {
+	for start <= end {
+		stop := b.cut(start, end, b.d.Repetition)
+		b.value(at, name, start, stop, b.d.Component)
+		start = stop + 1
 	}
 }
 
 // value adds a repetition with its components (below is the component delimiter), or a component with its sub-components.
-func (b *v2Builder) value(at int32, name Sym, text string, below byte) {
+func (b *v2Builder) value(at int32, name Sym, start, end int, below byte) {
 	state := Present
-	switch text {
+	switch b.t.text[start:end] {
 	case "":
 		state = Empty
 	case `""`:
 		state = Null
 	}
-	i := b.add(at, name, text, state, false)
+	i := b.add(at, name, start, end, state, false)
 	if state != Present || below == 0 {
 		return
 	}
-	parts := has(text, below)
 	next := b.d.Subcomponent
-	if below == b.d.Subcomponent {
+	if below == next {
 		next = 0
-	} else {
-		parts = parts || has(text, next)
 	}
-	if !parts {
+	if b.cut(start, end, below) == end && b.cut(start, end, next) == end {
 		return
 	}
-	k, more := 1, true
-	for rest := text; more && k <= MaxComponent; k++ {
-		var c string
-		if c, rest, more = cutAt(rest, below); c != "" {
-			b.value(i, Component(k), c, next)
+	for k := 1; start <= end && k <= MaxComponent; k++ {
+		stop := b.cut(start, end, below)
+		if stop > start {
+			b.value(i, Component(k), start, stop, next)
 		}
+		start = stop + 1
 	}
 }
-
-// cutAt is strings.Cut at one byte; 0 is no delimiter.
-func cutAt(s string, sep byte) (head, rest string, found bool) {
-	if sep != 0 {
-		if i := strings.IndexByte(s, sep); i >= 0 {
-			return s[:i], s[i+1:], true
-		}
-	}
-	return s, "", false
-}
-
-func has(s string, sep byte) bool { return sep != 0 && strings.IndexByte(s, sep) >= 0 }
 
 // v2Origin prints a place as the standard does: OBX[3].5.1, PID[1].3(2).1.
 func v2Origin(t *Tree, n Node) string {
 	d := &t.nodes[n.i]
 	p := Node{t, d.parent}
 	switch {
-	case d.object && d.number > 0:
-		return d.text + "[" + strconv.Itoa(int(d.number)) + "]"
+	case d.object && d.end > d.start:
+		return t.textOf(d) + "[" + strconv.Itoa(int(d.ord)) + "]"
 	case d.object || n.i == 0:
 		return n.Name()
 	case d.name >= 1 && d.name <= MaxField:
