@@ -39,7 +39,7 @@ func newRecorder(b *testing.B) *recorder {
 	a := &app{c: gateSettings(b, ""), registry: gateRegistry(b)}
 	var err error
 	// One memtable larger than all that is recorded, so that no log is removed.
-	r.store, err = pebblestore.Open(pebblestore.Options{Dir: recorderDir, FS: r.fs, Index: a.index(), IndexVersion: a.registry.IndexVersion(), CacheBytes: 8 << 30, MemTableBytes: 2 << 30})
+	r.store, err = pebblestore.Open(pebblestore.Options{Dir: recorderDir, FS: r.fs, Index: interaction.Indexer(a.registry), IndexVersion: a.registry.IndexVersion(), CacheBytes: 8 << 30, MemTableBytes: 2 << 30})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -10,7 +10,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -37,22 +36,31 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:]))
 }
 
+// help prints the words and, without one, the settings of the server too, since serving is the default.
+func help(o kong.HelpOptions, ctx *kong.Context) error {
+	if err := kong.DefaultHelpPrinter(o, ctx); err != nil || ctx.Selected() != nil && ctx.Selected().Name != "serve" {
+		return err
+	}
+	serve, err := kong.Trace(ctx.Kong, []string{"serve"})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(ctx.Stdout, "\nSettings of the server:")
+	return kong.DefaultHelpPrinter(o, serve)
+}
+
 // run parses the arguments, carries the command out, and gives the exit status.
 func run(ctx context.Context, args []string) int {
 	var c commands
 	k, err := kong.New(&c, kong.Name("server"), kong.Description("Meridian 经络: a FHIR R4 server that takes hospitals' messages."),
-		kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)))
+		kong.Help(help), kong.BindTo(ctx, (*context.Context)(nil)))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	kctx, err := k.Parse(args)
 	if err != nil {
-		var pe *kong.ParseError
-		if errors.As(err, &pe) {
-			_ = pe.Context.PrintUsage(true)
-		}
-		fmt.Fprintln(os.Stderr, "server:", err)
+		fmt.Fprintln(os.Stderr, "server:", err, "(all words and settings: --help)")
 		return 2
 	}
 	if err := kctx.Run(); err != nil {

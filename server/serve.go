@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,11 +13,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"meridian/fhir/codec"
 	"meridian/fhir/search"
 	"meridian/mappings/engine"
 	"meridian/mappings/maps"
@@ -43,6 +42,7 @@ type app struct {
 
 	registry *search.Registry
 	store    store.Store
+	secret   func() ([]byte, error) // of cursors, once the store is open
 	service  atomic.Pointer[interaction.Service]
 	inbox    atomic.Pointer[inbox.Inbox]
 	door     *inbox.MLLP
@@ -188,47 +188,51 @@ func (a *app) openInbox(service *interaction.Service) error {
 	return nil
 }
 
-// index gives the facts of a stored body, for the store's own use.
-func (a *app) index() func(body []byte) (*search.Facts, error) {
-	pool := &codec.Pool{Options: codec.Options{MaxBytes: int(a.c.BodyLimit) + 4096}}
-	return func(body []byte) (*search.Facts, error) {
-		p := pool.Get()
-		defer pool.Put(p)
-		tree, err := p.Parse(body)
-		if err != nil {
-			return nil, err
-		}
-		facts := new(search.Facts)
-		return facts, a.registry.Index(tree.Root(), facts)
-	}
-}
-
+// openStore opens MongoDB or the embedded store; the error says what to do.
 func (a *app) openStore(ctx context.Context) (store.Store, error) {
 	if a.c.MongoDB != "" {
-		tx := a.c.MongoDBTransactions
-		if tx == "auto" {
-			tx = ""
+		s, err := a.openMongo(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("--mongodb: %w", err)
 		}
-		return mongostore.Open(ctx, mongostore.Options{URI: a.c.MongoDB, Database: a.c.Database, Index: a.index(), IndexVersion: a.registry.IndexVersion(), Transactions: tx, Logger: a.log,
-			Progress: func(done, total int) { a.log.Info("rebuilding the index", "done", done, "of", total) }})
+		a.secret = func() ([]byte, error) { return s.Secret(ctx, "cursor") }
+		return s, nil
 	}
 	if err := os.MkdirAll(a.c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("--data: %w", err)
 	}
-	return pebblestore.Open(pebblestore.Options{Dir: filepath.Join(a.c.Data, "store"), Index: a.index(), IndexVersion: a.registry.IndexVersion(), CacheBytes: int64(a.c.CacheSize), Logger: a.log,
-		Progress: func(done int) { a.log.Info("rebuilding the index", "done", done) }})
+	s, err := pebblestore.Open(pebblestore.Options{Dir: filepath.Join(a.c.Data, "store"), Index: interaction.Indexer(a.registry), IndexVersion: a.registry.IndexVersion(),
+		CacheBytes: int64(a.c.CacheSize), Logger: a.log, Progress: func(done int) { a.log.Info("rebuilding the index", "done", done) }})
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
+		return nil, fmt.Errorf("--data: %s is in use by another process, or not ours to write: %w", a.c.Data, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--data: %w", err)
+	}
+	a.secret = a.keptSecret
+	return s, nil
 }
 
-// cursorKey is the secret of next links: as given; else, embedded, kept beside
-// the data; else made from the connection string, which all servers share.
-func (a *app) cursorKey() ([]byte, error) {
-	switch {
-	case a.c.CursorKey != "":
-		return []byte(a.c.CursorKey), nil
-	case a.c.MongoDB != "":
-		sum := sha256.Sum256([]byte("meridian cursor\x00" + a.c.MongoDB))
-		return sum[:], nil
+func (a *app) openMongo(ctx context.Context) (*mongostore.Store, error) {
+	tx := a.c.MongoDBTransactions
+	if tx == "auto" {
+		tx = ""
 	}
+	return mongostore.Open(ctx, mongostore.Options{URI: a.c.MongoDB, Database: a.c.Database, Index: interaction.Indexer(a.registry), IndexVersion: a.registry.IndexVersion(),
+		Transactions: tx, Logger: a.log, Progress: func(done, total int) { a.log.Info("rebuilding the index", "done", done, "of", total) }})
+}
+
+// cursorKey is the secret of next links: as given, else one that the store's
+// deployment keeps.
+func (a *app) cursorKey() ([]byte, error) {
+	if a.c.CursorKey != "" {
+		return []byte(a.c.CursorKey), nil
+	}
+	return a.secret()
+}
+
+// keptSecret is kept beside the embedded store.
+func (a *app) keptSecret() ([]byte, error) {
 	name := filepath.Join(a.c.Data, "cursor.key")
 	key, err := os.ReadFile(name)
 	if err == nil && len(key) >= 32 {

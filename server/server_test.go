@@ -294,6 +294,20 @@ func TestOnlyLoopback(t *testing.T) {
 	}
 }
 
+// A directory that another process has open is told by name, and the process ends with an error, not a panic.
+func TestDataInUse(t *testing.T) {
+	data := t.TempDir()
+	startServer(t, data)
+	name, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(name, "--listen", "127.0.0.1:0", "--mllp", "off", "--data", data).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "in use by another process") || strings.Contains(string(out), "goroutine") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // Every setting is shown with its default; an unknown word or setting is an error.
 func TestSettings(t *testing.T) {
 	name, err := binary()
@@ -304,7 +318,7 @@ func TestSettings(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, want := range []string{"send", "messages", "serve"} {
+	for _, want := range []string{"send", "messages", "serve", "--listen", "127.0.0.1:8080", "--mongodb", "MERIDIAN_DATA", "64MiB"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("--help does not name %s", want)
 		}

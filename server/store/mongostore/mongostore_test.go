@@ -1,6 +1,7 @@
 package mongostore
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -94,4 +95,21 @@ func TestContract(t *testing.T) {
 		}
 		return s
 	}, lacks(what))
+}
+
+// All processes of a deployment get the same secret, whoever asks first.
+func TestSecretIsShared(t *testing.T) {
+	o := testOptions(t)
+	one, two := mustOpen(t, o), mustOpen(t, o)
+	a, err := one.Secret(context.Background(), "cursor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := two.Secret(context.Background(), "cursor")
+	if err != nil || !bytes.Equal(a, b) || len(a) != 32 {
+		t.Errorf("%x and %x, %v", a, b, err)
+	}
+	if c, err := one.Secret(context.Background(), "other"); err != nil || bytes.Equal(a, c) {
+		t.Errorf("another name: %x, %v", c, err)
+	}
 }
