@@ -137,6 +137,9 @@ func (s *showMessage) Run(ctx context.Context, m *messagesCommand) error {
 		for _, u := range env.Unmapped {
 			fmt.Printf("  unmapped %s %s at %s (unit %s)\n", u.Table, u.Code, u.Path, u.Unit)
 		}
+		for _, u := range env.Unread {
+			fmt.Printf("  not read %s, %d times, first at %s\n", u.Place, u.Count, u.First)
+		}
 	}
 	if d, err := hl7v2.Decode(x.Raw, hl7v2.DecodeOptions{}); err == nil {
 		fmt.Println(strings.ReplaceAll(d.Text, "\r", "\n"))

@@ -36,7 +36,10 @@ func (in *Inbox) commit(ctx context.Context, w *work, res *engine.Result) (strin
 			return "", commitError(err)
 		}
 		w.noteStale(res, &stale)
-		return w.written(results, notes), nil
+		if outcome := w.written(results, notes); outcome != "unchanged" || len(stale.scope) == 0 {
+			return outcome, nil
+		}
+		return "stale", nil
 	}
 }
 
@@ -50,7 +53,7 @@ func (w *work) noteStale(res *engine.Result, stale *staleness) {
 }
 
 func (w *work) find(code, typ, id string) {
-	w.env.Findings = append(w.env.Findings, engine.Finding{Code: code, Path: typ + "/" + id, Text: findingTexts[code]})
+	w.env.Findings = append(w.env.Findings, Finding{Code: code, Path: typ + "/" + id, Text: findingTexts[code]})
 }
 
 // puts are the writes of all scopes that are not stale, and what their last
@@ -59,13 +62,21 @@ func (w *work) find(code, typ, id string) {
 // The guarded ones come last: whoever finds a report finds its results, also on
 // a store without transactions. And they are revised knowing whether anything
 // of their scope changes: then the source's time moves with it, which is else
-// volatile.
+// volatile. Where a report of the message is stale, so is what the message says
+// of the patient and the visit: they are made where they are missing, and left
+// as they stand.
 func (in *Inbox) puts(res *engine.Result, stale *staleness) ([]interaction.Put, []string) {
 	r := &revision{puts: make([]interaction.Put, 0, len(res.Resources)), notes: make([]string, len(res.Resources)), changed: map[int]bool{}}
-	for _, guarded := range [...]bool{false, true} {
+	guarded := map[int]bool{}
+	for i := range res.Resources {
+		if o := &res.Resources[i]; !o.Guard.IsZero() {
+			guarded[o.Scope] = true
+		}
+	}
+	for _, last := range [...]bool{false, true} {
 		for i := range res.Resources {
-			if o := &res.Resources[i]; !o.Guard.IsZero() == guarded && !stale.scope[o.Scope] {
-				r.add(o)
+			if o := &res.Resources[i]; !o.Guard.IsZero() == last && !stale.scope[o.Scope] {
+				r.add(o, len(stale.scope) > 0 && !guarded[o.Scope])
 			}
 		}
 	}
@@ -79,9 +90,10 @@ type revision struct {
 	changed map[int]bool // scopes of which something changes, in the attempt under way
 }
 
-func (r *revision) add(o *engine.Out) {
+// add adds the put of a resource; missing makes it only where it is missing.
+func (r *revision) add(o *engine.Out, missing bool) {
 	n := len(r.puts)
-	r.puts = append(r.puts, interaction.Put{Key: store.Key{Type: o.Type, ID: o.ID}, Pin: !o.Guard.IsZero(), Revise: func(current *store.Resource) ([]byte, bool, error) {
+	r.puts = append(r.puts, interaction.Put{Key: store.Key{Type: o.Type, ID: o.ID}, Pin: !o.Guard.IsZero(), Revise: func(current *store.Resource) (body []byte, keep bool, err error) {
 		if n == 0 {
 			clear(r.changed) // Apply revises in the order of the puts, all of them at each attempt
 		}
@@ -94,7 +106,10 @@ func (r *revision) add(o *engine.Out) {
 				volatile = nil
 			}
 		}
-		body, keep, finding := revise(current.Body, o, volatile)
+		var finding string
+		if keep = missing && current.Body != nil; !keep {
+			body, keep, finding = revise(current.Body, o, volatile)
+		}
 		if !keep {
 			r.changed[o.Scope] = true
 		}

@@ -192,7 +192,7 @@ func (in *Inbox) finish(results <-chan ending) {
 // runs again when its lease is over, and changes nothing then.
 func (in *Inbox) writeDown(batch []ending) {
 	err := in.finishOnce(batch)
-	for n := 1; err != nil && !errors.Is(err, store.ErrLease) && n < finishTries; n++ {
+	for n := 1; err != nil && !errors.Is(err, store.ErrLease) && !errors.Is(err, store.ErrClosed) && n < finishTries; n++ {
 		in.log.Error("write down how messages ended", "count", len(batch), "error", err)
 		pause(context.Background(), storePause)
 		err = in.finishOnce(batch)

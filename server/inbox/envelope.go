@@ -3,6 +3,7 @@ package inbox
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"meridian/mappings/engine"
@@ -32,10 +33,51 @@ type Envelope struct {
 	Lanes    []string `json:"lanes,omitempty"`    // of a message to be tried again: hashes of the patients' numbers
 	Refused  string   `json:"refused,omitempty"`  // why only the beginning was stored: "too-long"
 
-	Parked   *Parked           `json:"parked,omitempty"`
-	Findings []engine.Finding  `json:"findings,omitempty"`
-	Unmapped []engine.Unmapped `json:"unmapped,omitempty"`
-	Timeline []Step            `json:"timeline,omitempty"`
+	Parked   *Parked    `json:"parked,omitempty"`
+	Findings []Finding  `json:"findings,omitempty"`
+	Unmapped []Unmapped `json:"unmapped,omitempty"`
+	Unread   []Unread   `json:"unread,omitempty"`
+	Timeline []Step     `json:"timeline,omitempty"`
+}
+
+// Finding is something that a person should know about a message; it went on.
+type Finding struct {
+	Code string `json:"code"`
+	Path string `json:"path,omitempty"` // place in the message, or the resource
+	Text string `json:"text,omitempty"`
+}
+
+// Unmapped is a local code that no table knew.
+type Unmapped struct {
+	Table   string `json:"table"`
+	Code    string `json:"code,omitempty"`
+	Display string `json:"display,omitempty"`
+	Unit    string `json:"unit,omitempty"`
+	Path    string `json:"path,omitempty"`
+}
+
+// Unread is a place that says something and that no rule of the map reads or sets aside.
+type Unread struct {
+	Place string `json:"place"`           // without occurrences: "OBX.17.1"
+	First string `json:"first,omitempty"` // where it stands first: "OBX[3].17.1"
+	Count int    `json:"count"`
+}
+
+// ran notes what a run of a map found.
+func (e *Envelope) ran(res *engine.Result) {
+	e.Map, e.Resources = res.Map, len(res.Resources)
+	for _, f := range res.Findings {
+		e.Findings = append(e.Findings, Finding(f))
+	}
+	for _, u := range res.Unmapped {
+		e.Unmapped = append(e.Unmapped, Unmapped(u))
+	}
+	if res.Coverage == nil {
+		return
+	}
+	for _, u := range res.Coverage.Unread {
+		e.Unread = append(e.Unread, Unread(u))
+	}
 }
 
 // Parked says why a message stands still.
@@ -67,19 +109,17 @@ func (e *Envelope) step(at time.Time, state, detail string) {
 // maxEnvelope bounds an envelope, in bytes; both stores take as much beside the largest message.
 const maxEnvelope = 256 << 10
 
-// marshal gives the envelope as JSON. Lists of findings and unmapped codes that
-// make it too long are cut, and a finding says so.
+// marshal gives the envelope as JSON. Lists that make it too long are cut, and
+// a finding says so.
 func (e *Envelope) marshal() []byte {
 	b := encode(e)
-	for n := max(len(e.Findings), len(e.Unmapped)); len(b) > maxEnvelope; n /= 2 {
+	for n := max(len(e.Findings), len(e.Unmapped), len(e.Unread)); len(b) > maxEnvelope && n > 0; {
+		n /= 2
 		short := *e
-		short.Findings = append(e.Findings[:min(n, len(e.Findings)):min(n, len(e.Findings))],
-			engine.Finding{Code: "findings.cut", Text: fmt.Sprintf("%d findings and %d unmapped codes; only %d of each are kept", len(e.Findings), len(e.Unmapped), n)})
-		short.Unmapped = e.Unmapped[:min(n, len(e.Unmapped))]
+		short.Findings = append(slices.Clip(e.Findings[:min(n, len(e.Findings))]), Finding{Code: "findings.cut",
+			Text: fmt.Sprintf("%d findings, %d unmapped codes and %d places that were not read; at most %d of each are kept", len(e.Findings), len(e.Unmapped), len(e.Unread), n)})
+		short.Unmapped, short.Unread = e.Unmapped[:min(n, len(e.Unmapped))], e.Unread[:min(n, len(e.Unread))]
 		b = encode(&short)
-		if n == 0 {
-			break
-		}
 	}
 	return b
 }

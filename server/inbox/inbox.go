@@ -103,6 +103,8 @@ type Limits struct {
 	LeaseTime time.Duration
 	// Attempts after which a message that fails for internal reasons is parked. Default 8.
 	Attempts int
+	// RetryTime is the wait before the second attempt; each further one is twice as long, up to a minute. Default 1 second.
+	RetryTime time.Duration
 	// Losses is how often a message may be taken without ending, because the process ended or the lease ran out, before it is parked. Default 16.
 	Losses int
 	// StopTime is how long Stop lets running messages work. Default 20 seconds.
@@ -125,6 +127,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Lease, 128)
 	or(&l.LeaseTime, 2*time.Minute)
 	or(&l.Attempts, 8)
+	or(&l.RetryTime, time.Second)
 	or(&l.Losses, 16)
 	or(&l.StopTime, 20*time.Second)
 	or(&l.AckTime, 10*time.Second)

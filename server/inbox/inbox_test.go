@@ -3,116 +3,368 @@ package inbox
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"net"
+	"log/slog"
+	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"meridian/fhir/codec"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
 	"meridian/fhir/search"
 	"meridian/mappings/engine"
-	"meridian/mappings/hl7v2"
 	"meridian/mappings/maps"
 	"meridian/server/interaction"
 	"meridian/server/store"
+	"meridian/server/store/mongostore"
+	"meridian/server/store/pebblestore"
 	"meridian/server/store/storetest"
 )
+
+// backend is one of the stores that the suite runs on.
+type backend struct {
+	name string
+	open func(t testing.TB, c storetest.Config) store.Store
+}
+
+func openMap(_ testing.TB, c storetest.Config) store.Store { return storetest.NewMap(c) }
+
+// standalone is the map as a standalone MongoDB is: without transactions.
+type standalone struct{ store.Store }
+
+func openStandalone(_ testing.TB, c storetest.Config) store.Store {
+	return standalone{storetest.NewMap(c)}
+}
+
+func (standalone) Transactions() bool { return false }
+
+func (s standalone) Commit(ctx context.Context, p store.CommitParams) error {
+	if len(p.Writes) > 1 {
+		return store.ErrNoTransactions
+	}
+	return s.Store.Commit(ctx, p)
+}
+
+func openPebble(t testing.TB, c storetest.Config) store.Store {
+	t.Helper()
+	return openPebbleOn(t, c, vfs.NewMem())
+}
+
+func openPebbleOn(t testing.TB, c storetest.Config, fs vfs.FS) store.Store {
+	t.Helper()
+	s, err := pebblestore.Open(pebblestore.Options{Dir: "db", FS: fs, Index: c.Index, IndexVersion: c.IndexVersion, Clock: c.Clock, CacheBytes: 8 << 20, MemTableBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// openMongo opens a database of its own, which is dropped at the end of the test.
+func openMongo(t testing.TB, uri string, c storetest.Config) store.Store {
+	t.Helper()
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails
+	name := "meridian_test_" + hex.EncodeToString(b[:])
+	t.Cleanup(func() {
+		client, err := mongo.Connect(options.Client().ApplyURI(uri))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := client.Database(name).Drop(ctx); err != nil {
+			t.Errorf("drop %s: %v", name, err)
+		}
+		if err := client.Disconnect(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := mongostore.Open(t.Context(), mongostore.Options{URI: uri, Database: name, Index: c.Index, IndexVersion: c.IndexVersion, Clock: c.Clock,
+		Settle: -1, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// onAll runs a test on the map, on the map without transactions, on the
+// embedded store in memory, and on MongoDB where MERIDIAN_TEST_MONGODB names one.
+func onAll(t *testing.T, test func(t *testing.T, on backend)) {
+	list := []backend{{"map", openMap}, {"standalone", openStandalone}, {"pebble", openPebble}}
+	if uri := os.Getenv("MERIDIAN_TEST_MONGODB"); uri != "" {
+		list = append(list, backend{"mongodb", func(t testing.TB, c storetest.Config) store.Store { return openMongo(t, uri, c) }})
+	} else {
+		t.Log("SKIPPED on MongoDB: MERIDIAN_TEST_MONGODB is not set")
+	}
+	for _, b := range list {
+		t.Run(b.name, func(t *testing.T) { test(t, b) })
+	}
+}
+
+// shippedMaps are loaded once: compiling them costs more than most tests.
+var shippedMaps = sync.OnceValues(func() (*engine.Library, error) { return engine.Load(maps.FS) })
+
+var registry = sync.OnceValues(func() (*search.Registry, error) { return search.New(search.Options{}) })
+
+// setup says how a bench differs from the usual.
+type setup struct {
+	source   Source
+	limits   Limits
+	library  *engine.Library
+	observer Observer
+	log      *slog.Logger
+	wrap     func(store.Store) store.Store // around the store that interactions use
+	queue    func(store.Queue) store.Queue // around the queue
+	idle     bool                          // the inbox is not started
+}
 
 // bench is an inbox over a store, with what a test asks of both.
 type bench struct {
 	*Inbox
 	store   store.Store
 	service *interaction.Service
-	library *engine.Library
+	setup   setup
 }
 
-func newBench(t testing.TB, sources ...Source) *bench {
+func newBench(t testing.TB, on backend, s setup) *bench {
 	t.Helper()
-	registry, err := search.New(search.Options{})
+	r, err := registry()
 	if err != nil {
 		t.Fatal(err)
 	}
-	index := func(body []byte) (*search.Facts, error) {
-		tree, err := codec.Parse(body, codec.Options{})
-		if err != nil {
-			return nil, err
+	st := on.open(t, storetest.Config{Index: interaction.Indexer(r), IndexVersion: r.IndexVersion(), Clock: time.Now})
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Errorf("close: %v", err)
 		}
-		facts := new(search.Facts)
-		return facts, registry.Index(tree.Root(), facts)
-	}
-	st := storetest.NewMap(storetest.Config{Index: index, IndexVersion: "1", Clock: time.Now})
-	service, err := interaction.New(interaction.Options{Store: st, Registry: registry})
-	if err != nil {
-		t.Fatal(err)
-	}
-	library, err := engine.Load(maps.FS)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(sources) == 0 {
-		sources = []Source{{Source: engine.Source{ID: "H001"}}}
-	}
-	in, err := New(Options{Queue: st.Queue(), Service: service, Library: library, Sources: sources})
-	if err != nil {
-		t.Fatal(err)
-	}
-	in.Start()
-	t.Cleanup(in.Stop)
-	return &bench{in, st, service, library}
+	})
+	return benchOver(t, st, s)
 }
 
-// take stores a message and waits until it is finished; it gives its state and label.
-func (b *bench) take(t testing.TB, text string) store.Item {
+// benchOver makes an inbox over a store that is there.
+func benchOver(t testing.TB, st store.Store, s setup) *bench {
+	t.Helper()
+	r, err := registry()
+	if err != nil {
+		t.Fatal(err)
+	}
+	used, queue := st, st.Queue()
+	if s.wrap != nil {
+		used = s.wrap(st)
+	}
+	if s.queue != nil {
+		queue = s.queue(queue)
+	}
+	service, err := interaction.New(interaction.Options{Store: used, Registry: r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	library := s.library
+	if library == nil {
+		if library, err = shippedMaps(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.source.ID == "" {
+		s.source.ID = "H001"
+	}
+	in, err := New(Options{Queue: queue, Service: service, Library: library, Sources: []Source{s.source}, Limits: s.limits, Observer: s.observer, Logger: s.log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.idle {
+		in.Start()
+		t.Cleanup(in.Stop)
+	}
+	return &bench{in, st, service, s}
+}
+
+// give stores a message and gives its id.
+func (b *bench) give(t testing.TB, text string) string {
 	t.Helper()
 	r, err := b.Receive(context.Background(), "", "test", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b.wait(t, r.ID)
+	return r.ID
+}
+
+// take stores a message and waits until it has ended.
+func (b *bench) take(t testing.TB, text string) store.Item {
+	t.Helper()
+	return b.wait(t, b.give(t, text))
 }
 
 func (b *bench) wait(t testing.TB, id string) store.Item {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	return b.waitFor(t, id, func(it store.Item) bool { return it.State == store.Done || it.State == store.Parked })
+}
+
+func (b *bench) waitFor(t testing.TB, id string, is func(store.Item) bool) store.Item {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
 		it, err := b.store.Queue().Get(context.Background(), id)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if it.State == store.Done || it.State == store.Parked {
+		if is(it) {
 			return it
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("message %s is still %s", id, it.State)
+			t.Fatalf("message %s is still %s %s", id, it.State, it.Label)
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// versions gives the version of every resource of a type, by a text in its body.
-func (b *bench) versions(t testing.TB, typ, containing string) []string {
+// must takes a message and checks how it ends.
+func (b *bench) must(t testing.TB, label, text string) Envelope {
 	t.Helper()
-	page, err := b.store.Search(context.Background(), &search.Plan{Type: typ, Where: search.All{}, Limit: 1000})
+	it := b.take(t, text)
+	env, err := readEnvelope(it.Note)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out []string
-	for _, row := range page.Rows {
-		if bytes.Contains(row.Body, []byte(containing)) {
-			var r struct{ Status string }
-			_ = json.Unmarshal(row.Body, &r)
-			out = append(out, fmt.Sprintf("%d %s", row.Version, r.Status))
+	if it.Label != label {
+		t.Fatalf("the message ended as %s %s, want %s: %s", it.State, it.Label, label, it.Note)
+	}
+	return env
+}
+
+// fhir is a resource as a test looks at it.
+type fhir map[string]any
+
+// at goes down by names and indexes: "valueQuantity.value", "result.0.reference".
+func (r fhir) at(path string) any {
+	var v any = map[string]any(r)
+	for _, name := range strings.Split(path, ".") {
+		switch x := v.(type) {
+		case map[string]any:
+			v = x[name]
+		case []any:
+			var i int
+			if _, err := fmt.Sscan(name, &i); err != nil || i >= len(x) {
+				return nil
+			}
+			v = x[i]
+		default:
+			return nil
 		}
 	}
+	return v
+}
+
+func (r fhir) text(path string) string {
+	switch v := r.at(path).(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+func (r fhir) list(path string) []any { l, _ := r.at(path).([]any); return l }
+
+// version and status of a resource: "2 corrected".
+func (r fhir) state() string { return r.text("meta.versionId") + " " + r.text("status") }
+
+// all gives the resources of a type, by id.
+func (b *bench) all(t testing.TB, typ string) map[string]fhir {
+	t.Helper()
+	out := map[string]fhir{}
+	plan := &search.Plan{Type: typ, Where: search.All{}, Limit: 1000}
+	for {
+		page, err := b.store.Search(context.Background(), plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range page.Rows {
+			out[row.ID] = parse(t, row.Body)
+		}
+		if !page.More {
+			return out
+		}
+		at := page.Rows[len(page.Rows)-1].At
+		plan.After = &at
+	}
+}
+
+func parse(t testing.TB, body []byte) fhir {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	var r fhir
+	if err := d.Decode(&r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// find gives the resources of a type whose JSON holds a text, in the order of their values.
+func (b *bench) find(t testing.TB, typ, containing string) []fhir {
+	t.Helper()
+	var out []fhir
+	for _, r := range b.all(t, typ) {
+		raw, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(raw, []byte(containing)) {
+			out = append(out, r)
+		}
+	}
+	slices.SortFunc(out, func(x, y fhir) int {
+		return strings.Compare(x.text("valueQuantity.value")+x.text("id"), y.text("valueQuantity.value")+y.text("id"))
+	})
 	return out
 }
 
+// one gives the only such resource.
+func (b *bench) one(t testing.TB, typ, containing string) fhir {
+	t.Helper()
+	list := b.find(t, typ, containing)
+	if len(list) != 1 {
+		t.Fatalf("%d of type %s with %q, want 1", len(list), typ, containing)
+	}
+	return list[0]
+}
+
+// versions says how many versions there are of all resources of the types of a report.
+func (b *bench) versions(t testing.TB) map[string]int {
+	t.Helper()
+	n := map[string]int{}
+	for _, typ := range reportTypes {
+		for id, r := range b.all(t, typ) {
+			var v int
+			if _, err := fmt.Sscan(r.text("meta.versionId"), &v); err != nil {
+				t.Fatal(err)
+			}
+			n[typ+"/"+id] = v
+		}
+	}
+	return n
+}
+
+var reportTypes = []string{"Patient", "Encounter", "ServiceRequest", "Specimen", "Observation", "DiagnosticReport", "Provenance"}
+
+// oru is a report of message `header` (from MSH-7 on), with results.
 func oru(header, issued string, obx ...string) string {
-	s := "MSH|^~\\&|LIS|H001|FHIR|HUB|" + header + "\r" +
+	return "MSH|^~\\&|LIS|H001|FHIR|HUB|" + header + "\r" +
 		"PID|1||P0001^^^H001^MR||张三||19491231|F\r" +
-		"OBR|1||R20261121-8|LIVER^肝功能^99LIS|||20261121073000|||||||||||||||" + issued + "||CH|F\r"
-	return s + strings.Join(obx, "\r") + "\r"
+		"OBR|1||R20261121-8|LIVER^肝功能^99LIS|||20261121073000|||||||||||||||" + issued + "||CH|F\r" + strings.Join(obx, "\r") + "\r"
 }
 
 const (
@@ -122,149 +374,10 @@ const (
 	first = "20261121083000+0800||ORU^R01^ORU_R01|7|P|2.5|||||CHN|UNICODE UTF-8"
 )
 
-// Research notes 2.14 #1: one report with its results, each linked to the other.
-func TestReportBecomesResources(t *testing.T) {
-	b := newBench(t)
-	if it := b.take(t, oru(first, "20261121082500", alt, hbsag)); it.Label != "committed" {
-		t.Fatalf("outcome %s: %s", it.Label, it.Note)
-	}
-	for typ, n := range map[string]int{"Patient": 1, "Observation": 2, "DiagnosticReport": 1, "Provenance": 1} {
-		if got := b.versions(t, typ, ""); len(got) != n {
-			t.Errorf("%d of type %s, want %d", len(got), typ, n)
-		}
-	}
+// header is a header of the time hh:mm and a control id.
+func header(clock, control string) string {
+	return "20261121" + clock + "00+0800||ORU^R01^ORU_R01|" + control + "|P|2.5|||||CHN|UNICODE UTF-8"
 }
 
-// 2.14 #2 and #3: a resend makes no version, neither byte for byte nor under a new control id and time.
-func TestResendChangesNothing(t *testing.T) {
-	b := newBench(t)
-	text := oru(first, "20261121082500", alt, hbsag)
-	one, err := b.Receive(context.Background(), "", "test", []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.wait(t, one.ID)
-	two, err := b.Receive(context.Background(), "", "test", []byte(text))
-	if err != nil || two.ID != one.ID || !two.Duplicate || two.Code != hl7v2.ApplicationAccept {
-		t.Errorf("resend: %+v, %v", two, err)
-	}
-	again := strings.Replace(strings.Replace(text, "|7|P|", "|8|P|", 1), "20261121083000", "20261121093000", 1)
-	if it := b.take(t, again); it.Label != "unchanged" {
-		t.Errorf("the same content under a new control id: %s", it.Label)
-	}
-	for _, typ := range []string{"Patient", "Observation", "DiagnosticReport", "Provenance"} {
-		for _, v := range b.versions(t, typ, "") {
-			if !strings.HasPrefix(v, "1 ") {
-				t.Errorf("%s has version %s", typ, v)
-			}
-		}
-	}
-}
-
-// 2.14 #4 and #5: a correction is a new version of the same Observation and
-// leaves the others alone; the earlier state, coming late, changes nothing.
-func TestCorrectionThenStale(t *testing.T) {
-	b := newBench(t)
-	b.take(t, oru(first, "20261121082500", alt, hbsag))
-	corrected := strings.Replace(oru(strings.Replace(first, "083000", "103000", 1), "20261121102500", altC, hbsag), "||CH|F", "||CH|C", 1)
-	if it := b.take(t, corrected); it.Label != "committed" {
-		t.Fatalf("correction: %s %s", it.Label, it.Note)
-	}
-	if got := b.versions(t, "Observation", "ALT"); len(got) != 1 || got[0] != "2 corrected" {
-		t.Errorf("the corrected Observation: %v", got)
-	}
-	if got := b.versions(t, "Observation", "HBSAG"); len(got) != 1 || got[0] != "1 final" {
-		t.Errorf("the other Observation: %v", got)
-	}
-	if got := b.versions(t, "DiagnosticReport", ""); len(got) != 1 || got[0] != "2 corrected" {
-		t.Errorf("the report: %v", got)
-	}
-	late := oru(strings.Replace(first, "|7|P|", "|9|P|", 1), "20261121082500", alt, hbsag)
-	if it := b.take(t, late); it.Label != "stale" {
-		t.Errorf("the late message: %s", it.Label)
-	}
-	if got := b.versions(t, "Observation", "ALT"); got[0] != "2 corrected" {
-		t.Errorf("after the late message: %v", got)
-	}
-}
-
-// 2.14 #22: without PID-3 nothing is created, the message stands parked, the sender has its AA (ack: stored).
-func TestUnidentifiedPatientParks(t *testing.T) {
-	b := newBench(t)
-	text := strings.Replace(oru(first, "20261121082500", alt), "P0001^^^H001^MR", "", 1)
-	r, err := b.Receive(context.Background(), "", "test", []byte(text))
-	if err != nil || r.Code != hl7v2.ApplicationAccept {
-		t.Fatalf("%+v %v", r, err)
-	}
-	it := b.wait(t, r.ID)
-	if it.State != store.Parked || it.Label != "patient.unidentified" {
-		t.Errorf("%s %s", it.State, it.Label)
-	}
-	if got := b.versions(t, "Observation", ""); got != nil {
-		t.Errorf("resources were made: %v", got)
-	}
-}
-
-// 2.14 #23: bytes that are no message are kept and rejected.
-func TestNoMessageIsKeptAndRejected(t *testing.T) {
-	b := newBench(t)
-	r, err := b.Receive(context.Background(), "", "test", []byte("GET / HTTP/1.1\r\n"))
-	if err != nil || r.Code != hl7v2.ApplicationReject {
-		t.Fatalf("%+v %v", r, err)
-	}
-	if it := b.wait(t, r.ID); it.State != store.Parked || string(it.Body) != "GET / HTTP/1.1\r\n" {
-		t.Errorf("%s %q", it.State, it.Body)
-	}
-}
-
-// Quality control is no patient data (MSH-11 Q).
-func TestQualityControlIsFiltered(t *testing.T) {
-	b := newBench(t)
-	it := b.take(t, strings.Replace(oru(first, "20261121082500", alt), "|7|P|", "|7|Q|", 1))
-	if it.Label != "filtered" || b.versions(t, "Patient", "") != nil {
-		t.Errorf("%s %v", it.Label, b.versions(t, "Patient", ""))
-	}
-}
-
-// What another source or a person added to a Patient stays when a report names him.
-func TestMergeKeepsWhatTheMessageDoesNotSay(t *testing.T) {
-	b := newBench(t)
-	b.take(t, oru(first, "20261121082500", alt))
-	page, _ := b.store.Search(context.Background(), &search.Plan{Type: "Patient", Where: search.All{}, Limit: 1})
-	body := bytes.Replace(page.Rows[0].Body, []byte(`"gender":"female"`), []byte(`"gender":"female","maritalStatus":{"text":"已婚"}`), 1)
-	if _, err := b.service.Apply(context.Background(), []interaction.Put{{Key: page.Rows[0].Key, Revise: func(*store.Resource) ([]byte, bool, error) { return body, false, nil }}}); err != nil {
-		t.Fatal(err)
-	}
-	next := strings.Replace(oru(strings.Replace(first, "|7|P|", "|8|P|", 1), "20261121102500", altC), "19491231", "19491230", 1)
-	if it := b.take(t, next); it.Label != "committed" {
-		t.Fatalf("%s %s", it.Label, it.Note)
-	}
-	page, _ = b.store.Search(context.Background(), &search.Plan{Type: "Patient", Where: search.All{}, Limit: 1})
-	if got := string(page.Rows[0].Body); !strings.Contains(got, "已婚") || !strings.Contains(got, "1949-12-30") || page.Rows[0].Version != 3 {
-		t.Errorf("version %d: %s", page.Rows[0].Version, got)
-	}
-}
-
-// Over a real connection: frames in, acknowledgments out, matched by MSA-2.
-func TestMLLP(t *testing.T) {
-	b := newBench(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	door := b.Listen(l, "")
-	conn, err := net.Dial("tcp", door.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := hl7v2.NewClient(conn, hl7v2.ClientOptions{AckTimeout: 5 * time.Second})
-	for i := range 5 {
-		a, err := c.Send(context.Background(), []byte(strings.Replace(oru(first, "20261121082500", alt), "|7|P|", fmt.Sprintf("|7%d|P|", i), 1)))
-		if err != nil || !a.Positive() {
-			t.Fatalf("%+v %v", a, err)
-		}
-	}
-	if err := door.Close(); err != nil {
-		t.Error(err)
-	}
-}
+// issued is OBR-22 at a time hh:mm.
+func issued(clock string) string { return "20261121" + clock + "00" }

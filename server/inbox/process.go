@@ -42,7 +42,8 @@ func (in *Inbox) read(item *store.Item, until time.Time) *work {
 		return w
 	}
 	w.env = env
-	w.env.Parked, w.env.Findings, w.env.Unmapped, w.env.Lanes = nil, nil, nil, nil
+	w.env.Parked, w.env.Findings, w.env.Unmapped, w.env.Unread, w.env.Lanes = nil, nil, nil, nil, nil
+	w.env.Outcome, w.env.Resources, w.env.Written = "", 0, 0
 	w.src = in.source(env.Source)
 	switch {
 	case w.src == nil:
@@ -99,7 +100,7 @@ func (w *work) parse(limit int) *engine.Park {
 	g := hl7v2.GroupMessage(m, hl7v2.GroupOptions{SpecimenFirst: w.src.SpecimenFirst})
 	for _, list := range [...][]hl7v2.Finding{d.Findings, m.Findings, g.Findings} {
 		for _, f := range list {
-			w.env.Findings = append(w.env.Findings, engine.Finding{Code: f.Code, Path: f.Place, Text: f.Detail})
+			w.env.Findings = append(w.env.Findings, Finding{Code: f.Code, Path: f.Place, Text: f.Detail})
 		}
 	}
 	w.tree = source.FromV2(m, g)
@@ -201,7 +202,7 @@ func (in *Inbox) process(ctx context.Context, w *work) ending {
 // wait for it.
 func (in *Inbox) again(w *work, now time.Time, err error) ending {
 	in.log.Error("message will be tried again", "message", w.item.ID, "failures", w.env.Failures+1, "error", err)
-	due := now.Add(backoff(w.env.Failures)).Truncate(time.Millisecond)
+	due := now.Add(in.backoff(w.env.Failures)).Truncate(time.Millisecond)
 	in.holds.set(w.lanes, hold{w.item.ID, due})
 	w.env.Failures++
 	w.env.Lanes = w.lanes
@@ -210,9 +211,12 @@ func (in *Inbox) again(w *work, now time.Time, err error) ending {
 	return w.later(labelRetry, due)
 }
 
-// backoff is 1 s, 2 s, 4 s … at most a minute.
-func backoff(failures int) time.Duration {
-	return min(time.Second<<min(failures, 6), time.Minute)
+// maxRetryTime bounds the wait between two attempts.
+const maxRetryTime = time.Minute
+
+// backoff is RetryTime, doubled with each failure.
+func (in *Inbox) backoff(failures int) time.Duration {
+	return min(in.limits.RetryTime<<min(failures, 16), maxRetryTime)
 }
 
 // apply maps the message and commits what it says.
@@ -226,8 +230,7 @@ func (in *Inbox) apply(ctx context.Context, w *work) (outcome string, err error)
 	}
 	res, err := m.Run(w.tree, &w.src.Source, w.env.Received)
 	if res != nil {
-		w.env.Map = res.Map
-		w.env.Findings, w.env.Unmapped = append(w.env.Findings, res.Findings...), res.Unmapped
+		w.env.ran(res)
 	}
 	if err != nil {
 		return "", err
@@ -236,6 +239,5 @@ func (in *Inbox) apply(ctx context.Context, w *work) (outcome string, err error)
 		w.env.step(in.clock(), "filtered", res.Filtered)
 		return "filtered", nil
 	}
-	w.env.Resources = len(res.Resources)
 	return in.commit(ctx, w, res)
 }

@@ -196,6 +196,9 @@ func (a *answering) receipt(outcome hl7v2.Outcome, problem *hl7v2.AckError) Rece
 
 // answerCharset is the charset of the message, for the texts of an answer.
 func (a *answering) answerCharset() hl7v2.Charset {
+	if !a.header.Found() {
+		return hl7v2.UTF8 // what garbage begins with is no charset
+	}
 	if a.charset != "" {
 		return hl7v2.Charset(a.charset)
 	}

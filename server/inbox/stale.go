@@ -82,7 +82,7 @@ func sourceTime(body []byte) (time.Time, bool) {
 		if url == nil || at == nil || string(url.value) != `"`+sourceTimeURL+`"` {
 			continue
 		}
-		t, err := time.Parse(time.RFC3339Nano, string(at.value[1:len(at.value)-1]))
+		t, err := time.Parse(time.RFC3339Nano, text(at))
 		return t, err == nil
 	}
 	return time.Time{}, false
