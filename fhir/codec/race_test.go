@@ -1,0 +1,7 @@
+//go:build race
+
+package codec
+
+// raceDetector says that the tests run under the race detector, which
+// allocates by itself: counts of allocations mean nothing then.
+const raceDetector = true
