@@ -93,7 +93,7 @@ func (o Options) withDefaults() Options {
 
 // Parse reads one resource into a tree of its own. The error is an
 // *issue.Error with the codes structure, value, required, too-long (body over
-// the limit) or too-costly (nodes, depth).
+// the limit) or too-costly (nodes).
 func Parse(src []byte, o Options) (*element.Tree, error) { return NewParser(o).Parse(src) }
 
 // Parser reads one resource after the other into the same arena.

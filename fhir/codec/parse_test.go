@@ -161,8 +161,9 @@ func TestLimits(t *testing.T) {
 		if _, err := Parse(nested(31), Options{}); err != nil {
 			t.Error(err)
 		}
-		if _, err := Parse(nested(32), Options{}); err == nil {
-			t.Error("accepted 65 levels")
+		_, err := Parse(nested(32), Options{})
+		if e := issue.As(err); e == nil || e.Issues[0].Code != issue.Structure {
+			t.Errorf("65 levels are an error of structure: %v", err)
 		}
 		if _, err := Parse([]byte(`{"resourceType":"Patient","x":`+strings.Repeat("[", 100000)), Options{}); err == nil {
 			t.Error("accepted 100,000 levels of an unknown element")

@@ -108,7 +108,7 @@ func (p *Parser) expected(i int, text string) int {
 }
 
 func (p *Parser) tooDeep(i int) int {
-	return p.failCode(issue.TooCostly, i, idTooDeep, "objects and arrays are nested deeper than "+strconv.Itoa(p.opt.MaxDepth)+" levels")
+	return p.fail(i, idTooDeep, "objects and arrays are nested deeper than "+strconv.Itoa(p.opt.MaxDepth)+" levels")
 }
 
 // place gives the error that has just ended the parse its location, unless a
