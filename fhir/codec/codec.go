@@ -22,6 +22,9 @@
 //	{"_birthDate":{"id":"a"},"gender":"male","birthDate":"1990","resourceType":"Patient"}
 //	{"resourceType":"Patient","gender":"male","birthDate":"1990","_birthDate":{"id":"a"}}
 //
+// A decimal has at most value.MaxDigits digits and a power of ten of at most
+// value.MaxExponent either way, beyond which it could not be searched.
+//
 // A body is read in one pass by a scanner written for it, straight into the
 // arena, checked against the tables of fhir/schema on the way. Syntax errors
 // end the parse; everything else is collected. A tree points into the bytes

@@ -1,11 +1,13 @@
 package codec
 
 import (
+	"strconv"
 	"unicode/utf8"
 
 	"meridian/fhir/element"
 	"meridian/fhir/issue"
 	"meridian/fhir/schema"
+	"meridian/fhir/value"
 )
 
 // The patterns of the primitive types, written by hand: ten times as fast as
@@ -71,10 +73,10 @@ var forms = [...]string{
 	schema.TypeCode:         "no white space at either end, single spaces inside, not empty",
 	schema.TypeDate:         "YYYY, YYYY-MM or YYYY-MM-DD, a day that exists",
 	schema.TypeDateTime:     "YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with a zone, a day that exists",
-	schema.TypeDecimal:      "a number",
+	schema.TypeDecimal:      "at most " + strconv.Itoa(value.MaxDigits) + " digits, the last at a power of ten of at most " + strconv.Itoa(value.MaxExponent) + " either way",
 	schema.TypeId:           "1 to 64 of A-Z, a-z, 0-9, - and .",
 	schema.TypeInstant:      "YYYY-MM-DDThh:mm:ss with a zone, a day that exists",
-	schema.TypeInteger:      "a whole number of 32 bits",
+	schema.TypeInteger:      "a whole number of 32 bits, not -0",
 	schema.TypeMarkdown:     "not blank, at most 1,048,576 characters",
 	schema.TypeOid:          "urn:oid: and numbers joined by dots",
 	schema.TypePositiveInt:  "a whole number from 1 to 2,147,483,647",
@@ -91,7 +93,7 @@ func isNumber(t schema.ID, b []byte) bool {
 	switch t {
 	case schema.TypeInteger:
 		if b[0] == '-' {
-			return inRange(b[1:], 0, 1<<31)
+			return inRange(b[1:], 1, 1<<31) // R4's pattern has no -0
 		}
 		return inRange(b, 0, 1<<31-1)
 	case schema.TypePositiveInt:
@@ -99,7 +101,22 @@ func isNumber(t schema.ID, b []byte) bool {
 	case schema.TypeUnsignedInt:
 		return inRange(b, 0, 1<<31-1)
 	}
-	return true
+	return isDecimal(b)
+}
+
+// isDecimal says that a JSON number is within value.MaxDigits and
+// value.MaxExponent, so that the packages above can compute with it: what is
+// stored and cannot be searched would be lost in silence.
+func isDecimal(b []byte) bool {
+	short := len(b) <= value.MaxDigits
+	for i := 0; short && i < len(b); i++ {
+		short = b[i]|0x20 != 'e'
+	}
+	if short {
+		return true
+	}
+	_, err := value.ParseDecimal(b)
+	return err == nil
 }
 
 // inRange reads JSON digits without sign, fraction or exponent.

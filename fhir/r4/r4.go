@@ -23,7 +23,7 @@
 // A string or Decimal that is "" has no value; in a slice it is then null, and
 // so is a nil pointer. A required struct that is all zero is left out. A choice
 // whose primitive has only an extension holds a typed nil, (*bool)(nil), beside
-// its twin. An integer that was written -0 becomes 0.
+// its twin.
 //
 // The strings of one Unmarshal share one copy of its source: whoever keeps one
 // string for long clones it. Structs are as safe for concurrent use as any.
