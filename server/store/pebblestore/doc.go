@@ -11,12 +11,13 @@
 //	I type id                           number of a resource
 //	A type number                       resources that are not deleted: which parameters they have
 //	P type param scope lo 0 number hi   posting; lo and hi are the halves of a key's Value around search.RangeSep
+//	W type param scope class lo 0 number hi   a second entry of wide ranges, see bound.go
 //	D type param number                 forward values: lowest, highest, and all ranges
 //	S type param value 0 number         sort values of declared parameters that are not ranges
 //	L seq                               change log
 //	Q…                                  queue, see queue.go
 //
-// Invariants, all verified by Check: A, I, P, D and S are functions of the R
+// Invariants, all verified by Check: A, I, P, W, D and S are functions of the R
 // they belong to; every version that was ever committed stands once in R or V
 // and once in L; the keys of one commit are in one batch.
 //

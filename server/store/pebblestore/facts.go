@@ -31,7 +31,7 @@ type encoder struct {
 	ranges  []string
 }
 
-// encode adds to set every key of a resource that its facts determine: A, P, D, S.
+// encode adds to set every key of a resource that its facts determine: A, P, W, D, S.
 func (e *encoder) encode(set *keySet, t *typeName, number uint64, facts *search.Facts) error {
 	e.typ = t
 	if err := e.resolve(facts); err != nil {
@@ -127,10 +127,11 @@ func (e *encoder) param(set *keySet, p *paramName, number uint64, keys []search.
 		e.present[p.number/8] |= 1 << (p.number % 8)
 	}
 	ranged := f != nil && e.ranged(keys, f)
+	whole := ranged && len(e.ranges) <= e.maxForward
 	var flags uint32
 	for i := range keys {
 		lo, hi := splitValue(keys[i].Value)
-		if hi != "" && !ranged {
+		if hi != "" && !whole {
 			flags |= paramOdd
 		}
 		if i > 0 && keys[i].Scope == keys[i-1].Scope {
@@ -138,17 +139,25 @@ func (e *encoder) param(set *keySet, p *paramName, number uint64, keys []search.
 		}
 		at := len(set.buf)
 		set.buf = scopePrefix(set.buf, e.typ.number, p.number, scopes[i])
-		set.buf = appendPosting(set.buf, lo, number, hi)
-		split := len(set.buf)
-		if ranged && keys[i].Scope == "" {
-			set.buf = appendExtreme(set.buf, lo, f)
+		e.posting(set, at, lo, hi, number, ranged && keys[i].Scope == "", f)
+		if hi == "" {
+			continue
 		}
-		set.add(at, split)
+		if class := widthClass(lo, hi[1:]); class != classNarrow {
+			at := len(set.buf)
+			set.buf = widePrefix(set.buf, e.typ.number, p.number, scopes[i], class)
+			e.posting(set, at, lo, hi, number, ranged && keys[i].Scope == "", f)
+		}
 	}
 	switch {
 	case ranged:
 		flags |= paramRanged
-		e.forward(set, p, number, func(b []byte) []byte { return e.appendRanges(b, keys, scopes) })
+		e.forward(set, p, number, func(b []byte) []byte {
+			if whole {
+				return e.appendRanges(b, keys, scopes)
+			}
+			return appendPlain(b, f)
+		})
 	case f != nil && e.declared(e.typ.name, p.name):
 		flags |= paramPlain
 		e.forward(set, p, number, func(b []byte) []byte { return appendPlain(b, f) })
@@ -164,21 +173,28 @@ func (e *encoder) param(set *keySet, p *paramName, number uint64, keys []search.
 	}
 }
 
-// ranged says whether all keys are ranges, few enough for a forward value,
-// whose low bounds are the sort values.
+// posting ends the P or W that begins at at.
+func (e *encoder) posting(set *keySet, at int, lo, hi string, number uint64, sorted bool, f *search.Forward) {
+	set.buf = appendPosting(set.buf, lo, number, hi)
+	split := len(set.buf)
+	if sorted {
+		set.buf = appendExtreme(set.buf, lo, f)
+	}
+	set.add(at, split)
+}
+
+// ranged says whether the sort values are low bounds of ranges, so that P is
+// in their order; ranges are then all different values.
 func (e *encoder) ranged(keys []search.Key, f *search.Forward) bool {
 	e.ranges = e.ranges[:0]
 	var low, high string
 	found := false
 	for i := range keys {
-		lo, hi := splitValue(keys[i].Value)
-		if hi == "" {
-			return false
-		}
-		if !slices.Contains(e.ranges, keys[i].Value) {
+		if len(e.ranges) <= e.maxForward && !slices.Contains(e.ranges, keys[i].Value) {
 			e.ranges = append(e.ranges, keys[i].Value)
 		}
-		if keys[i].Scope != "" {
+		lo, hi := splitValue(keys[i].Value)
+		if hi == "" || keys[i].Scope != "" {
 			continue
 		}
 		if !found {
@@ -186,7 +202,7 @@ func (e *encoder) ranged(keys []search.Key, f *search.Forward) bool {
 		}
 		low, high = min(low, lo), max(high, lo)
 	}
-	return found && len(e.ranges) <= e.maxForward && low == f.Low && high == f.High
+	return found && low == f.Low && high == f.High
 }
 
 func appendExtreme(b []byte, lo string, f *search.Forward) []byte {
@@ -229,7 +245,7 @@ func (e *encoder) sort(set *keySet, p *paramName, number uint64, f *search.Forwa
 // A forward value is a count byte and then
 //
 //	0            uvarint length, lowest; uvarint length, highest (the rest is empty when they are the same)
-//	n, 1 to 8    n times: uvarint length, range, uvarint number of scopes, scopes as in keys
+//	n, 1 to 8    n times: uvarint length, value, uvarint number of scopes, scopes as in keys
 func appendPlain(b []byte, f *search.Forward) []byte {
 	b = appendText(append(b, 0), f.Low)
 	if f.Low != f.High {
@@ -303,7 +319,10 @@ func sortBounds(value []byte) (low, high []byte, err error) {
 		if scope != 0 {
 			return false
 		}
-		lo, _ := splitBytes(r)
+		lo, hi := splitBytes(r)
+		if len(hi) == 0 {
+			return false
+		}
 		if low == nil || string(lo) < string(low) {
 			low = lo
 		}

@@ -16,6 +16,7 @@ const (
 	prefixID      = 'I'
 	prefixAll     = 'A'
 	prefixPosting = 'P'
+	prefixWide    = 'W'
 	prefixForward = 'D'
 	prefixSort    = 'S'
 	prefixLog     = 'L'
@@ -86,6 +87,11 @@ func paramPrefix(b []byte, typ, param uint32) []byte {
 
 func scopePrefix(b []byte, typ, param, scope uint32) []byte {
 	return appendNum(paramPrefix(b, typ, param), scope)
+}
+
+// widePrefix is the wide ranges of one class.
+func widePrefix(b []byte, typ, param, scope uint32, class byte) []byte {
+	return append(appendNum(appendNum(appendNum(append(b, prefixWide), typ), param), scope), class)
 }
 
 // splitValue halves a key's Value at the first separator; hi keeps the

@@ -119,15 +119,30 @@ func (n *rangeNode) boxed(x *search.Box) bool {
 		return false
 	}
 	n.box = x
-	sp := span{lower: append(slices.Clone(prefix), x.LoMin...), upper: after(prefix), head: len(prefix), accept: func(lo, hi []byte) bool { return inBox(x, lo, hi) }}
-	if x.LoMax != "" {
-		sp.upper = append(slices.Clone(prefix), x.LoMax...)
+	accept := func(lo, hi []byte) bool { return inBox(x, lo, hi) }
+	add := func(prefix []byte, from, to string) {
+		sp := span{lower: append(slices.Clone(prefix), from...), upper: after(prefix), head: len(prefix), accept: accept}
+		if to != "" {
+			sp.upper = append(slices.Clone(prefix), to...)
+		}
+		if bytes.Compare(sp.lower, sp.upper) < 0 {
+			n.spans = append(n.spans, sp)
+		}
 	}
-	if bytes.Compare(sp.lower, sp.upper) >= 0 {
-		return false
+	from, to := lows(x, classNarrow)
+	add(prefix, from, to)
+	if from == x.LoMin && to == x.LoMax {
+		return len(n.spans) > 0
 	}
-	n.spans = []span{sp}
-	return true
+	// The narrow ones among the postings are in that span; the others may be outside of it.
+	for class := byte(classWide); class <= classUnordered; class++ {
+		if class == lastWide+1 {
+			class = classUnordered
+		}
+		from, to := lows(x, class)
+		add(widePrefix(nil, n.e.typ.number, n.param.number, n.scope, class), from, to)
+	}
+	return len(n.spans) > 0
 }
 
 // inBox is search.Box.InBox on the halves of a stored value.

@@ -14,7 +14,7 @@ const (
 )
 
 // derived are the families that the facts of bodies determine.
-var derived = [...]byte{prefixAll, prefixPosting, prefixForward, prefixSort}
+var derived = [...]byte{prefixAll, prefixPosting, prefixWide, prefixForward, prefixSort}
 
 // rebuild makes all keys and forward values from the bodies. It begins by
 // removing the recorded version, so that one that was cut off begins again.

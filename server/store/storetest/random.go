@@ -70,6 +70,10 @@ func (r *random) sample() Sample {
 	for range r.IntN(6) {
 		sm.Facts = append(sm.Facts, r.fact())
 	}
+	if r.IntN(2) == 0 { // a parameter that no resource has twice
+		lo := r.bound()
+		sm.Facts = append(sm.Facts, Span("when", lo, pick(r, lo, max(lo, r.bound()), r.bound(), "zzz")))
+	}
 	return sm
 }
 
@@ -82,12 +86,21 @@ func (r *random) fact() Fact {
 	case 3:
 		return Text("name", pick(r, "zhang", "zhang san", "zhangsan", "z", "li si", "张三"))
 	case 4:
-		lo := 10 + r.IntN(20)
-		return Span("date", fmt.Sprint(lo), fmt.Sprint(lo+r.IntN(4)))
+		return Span("date", r.bound(), r.bound())
 	default:
-		lo := 10 + r.IntN(20)
-		return Span("value", fmt.Sprint(lo), fmt.Sprint(lo+r.IntN(4)), pick(r, "mg", "kg"))
+		lo := r.bound()
+		return Span("value", lo, max(lo, r.bound()), pick(r, "mg", "kg"))
 	}
+}
+
+// bound makes bounds near to each other and far from each other, of different
+// lengths, and now and then with a letter that Index writes in no bound.
+func (r *random) bound() string {
+	b := fmt.Sprint(10 + r.IntN(20))
+	if r.IntN(2) == 0 {
+		b = "20" + b[:1] + "00000" + b[1:]
+	}
+	return b + pick(r, "", "", "", "0", "z", "!", "~")
 }
 
 func (r *random) expr(depth int) search.Expr {
@@ -100,7 +113,10 @@ func (r *random) expr(depth int) search.Expr {
 		if r.IntN(2) == 0 {
 			return ""
 		}
-		return fmt.Sprint(10 + r.IntN(24))
+		return r.bound()
+	}
+	box := func() search.Expr {
+		return search.Box{Param: pick(r, "date", "value", "when", "when"), Scope: pick(r, "", "", "mg"), LoMin: bound(), LoMax: bound(), HiMin: bound(), HiMax: bound()}
 	}
 	of := func() (out []search.Expr) {
 		for range r.IntN(4) {
@@ -115,8 +131,11 @@ func (r *random) expr(depth int) search.Expr {
 		_, first := utf8.DecodeRuneInString(key.Value) // a plan's texts are UTF-8
 		key.Value = key.Value[:pick(r, 0, first, len(key.Value))]
 		return search.Prefix{Key: key}
-	case 4, 5:
-		return search.Box{Param: pick(r, "date", "value"), Scope: pick(r, "", "", "mg"), LoMin: bound(), LoMax: bound(), HiMin: bound(), HiMax: bound()}
+	case 4:
+		return box()
+	case 5: // as `ge` is compiled
+		param, at := pick(r, "date", "value", "when"), r.bound()
+		return search.Or{Of: []search.Expr{search.Box{Param: param, HiMin: at}, search.Box{Param: param, LoMin: at}}}
 	case 6:
 		return search.Present{Param: key.Param}
 	case 7:
@@ -144,7 +163,7 @@ func (r *random) expr(depth int) search.Expr {
 func (r *random) plan() search.Plan {
 	p := search.Plan{Type: pick(r, "Observation", "Observation", "Patient"), Where: r.expr(3), Limit: pick(r, 1, 2, 3, 7, 50)}
 	for range r.IntN(3) {
-		p.Sort = append(p.Sort, search.Order{Param: pick(r, "date", "date", "value", "name", "_id", "code"), Desc: r.IntN(2) == 0})
+		p.Sort = append(p.Sort, search.Order{Param: pick(r, "date", "value", "when", "when", "name", "_id", "code"), Desc: r.IntN(2) == 0})
 	}
 	if r.IntN(8) == 0 {
 		note := fmt.Sprintf(`"note":"%d"`, r.IntN(3))
