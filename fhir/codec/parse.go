@@ -20,6 +20,8 @@ type object struct {
 	twin        bool   // the object is a primitive's "_name"
 	typed       bool   // resourceType has been read
 	gaps        bool   // a primitive without a value was added
+	gapAt       int    // where null stands in the "_name" array of the last such
+	broken      uint64 // by element: its "_name" was reported, so what it lacks is not
 }
 
 // facts about a type that a parse needs for every object or value.
@@ -131,7 +133,12 @@ func (p *Parser) otherMember(o *object, name []byte, at, i int) int {
 	if len(name) > 1 && name[0] == '_' {
 		prop, ok := o.t.Lookup(name[1:])
 		if ok && schema.ByID(prop.Type).Kind == schema.Primitive && !o.t.Elements[prop.Element].Attr {
-			return p.placed(o, prop.JSON, p.twin(o, prop, at, i))
+			before := len(p.issues) + p.unlisted
+			i = p.twin(o, prop, at, i)
+			if len(p.issues)+p.unlisted > before {
+				o.broken |= 1 << prop.Element
+			}
+			return p.placed(o, prop.JSON, i)
 		}
 	}
 	p.unknown(o, name, at)
@@ -187,9 +194,13 @@ func (p *Parser) single(o *object, prop *schema.Property, i, depth int) int {
 
 func (p *Parser) array(o *object, prop *schema.Property, i int) int {
 	depth := o.depth + 1
-	if p.peek(i) != '[' {
+	primitive := schema.ByID(prop.Type).Kind == schema.Primitive
+	if c := p.peek(i); c != '[' {
 		p.reportChild(o.node, prop.JSON, issue.Structure, idJSONType, i, "the element repeats, so it must be an array")
-		return p.single(o, prop, i, depth)
+		if c == 'n' || primitive == (c == '{') {
+			return p.skip(i, depth)
+		}
+		return p.item(o, prop, i, depth)
 	}
 	if depth > p.opt.MaxDepth {
 		return p.tooDeep(i)
@@ -199,12 +210,12 @@ func (p *Parser) array(o *object, prop *schema.Property, i int) int {
 		p.reportChild(o.node, prop.JSON, issue.Structure, idEmptyArray, at, "an array must not be empty")
 		return i + 1
 	}
-	primitive := schema.ByID(prop.Type).Kind == schema.Primitive
 	for more := true; more; {
 		if primitive && p.peek(i) == 'n' {
 			i = p.nullItem(o, prop, i)
 		} else if p.peek(i) == 'n' {
-			i = p.single(o, prop, i, depth+1)
+			p.misplaced(o, prop, i, idNull, "null stands only in the arrays of primitives")
+			i = p.skip(i, depth+1)
 		} else {
 			i = p.item(o, prop, i, depth+1)
 		}
@@ -216,6 +227,26 @@ func (p *Parser) array(o *object, prop *schema.Property, i int) int {
 		}
 	}
 	return i
+}
+
+// misplaced reports what stands at i in place of an object or a resource. It
+// gets a node, so that its location and those of the items behind it have the
+// right index.
+func (p *Parser) misplaced(o *object, prop *schema.Property, i int, id, text string) {
+	if n := p.placeholder(o, prop, i); n >= 0 {
+		p.reportNode(n, issue.Structure, id, i, text)
+		return
+	}
+	p.reportChild(o.node, prop.JSON, issue.Structure, id, i, text)
+}
+
+// placeholder adds a node without content for what cannot be read, -1 where
+// there is no room for it. The parse has failed or is about to.
+func (p *Parser) placeholder(o *object, prop *schema.Property, i int) int {
+	if o.node < 0 || p.tree.Len() >= p.opt.MaxNodes {
+		return -1
+	}
+	return p.add(o, element.Data{Start: i, End: i, Type: prop.Type, Elem: int(prop.Element)})
 }
 
 // nullItem adds a primitive that has only an id or extensions. Whether its
@@ -288,8 +319,8 @@ func (p *Parser) close(o *object, i int) {
 	}
 	if o.gaps {
 		for c := p.tree.At(o.node).First(); c.Valid(); c = c.Next() {
-			if !c.HasValue() && !c.First().Valid() {
-				p.reportNode(c.Index(), issue.Structure, idNull, max(c.Offset(), o.start), "the element has neither a value nor an extension")
+			if !c.HasValue() && !c.First().Valid() && o.broken>>c.ElementIndex()&1 == 0 {
+				p.reportNode(c.Index(), issue.Structure, idNull, max(c.Offset(), o.gapAt, o.start), "the element has neither a value nor an extension")
 			}
 		}
 	}

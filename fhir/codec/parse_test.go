@@ -90,7 +90,7 @@ func TestRejectsStructure(t *testing.T) {
 		{"an empty array of primitives", `{"resourceType":"Patient","name":[{"given":‸[]}]}`, idEmptyArray, "Patient.name[0].given", "empty"},
 		{"null", `{"resourceType":"Patient","active":‸null}`, idNull, "Patient.active", "null"},
 		{"null for an array", `{"resourceType":"Patient","name":‸null}`, idJSONType, "Patient.name", "array"},
-		{"null in an array of objects", `{"resourceType":"Patient","name":[‸null]}`, idNull, "Patient.name", "null"},
+		{"null in an array of objects", `{"resourceType":"Patient","name":[{"text":"a"},‸null]}`, idNull, "Patient.name[1]", "null"},
 		{"null for a _name", `{"resourceType":"Patient","active":true,"_active":‸null}`, idJSONType, "Patient.active", "object"},
 		{"null in an array of primitives without an extension", `{"resourceType":"Patient","name":[{"given":["a",‸null]}]}`, idNull, "Patient.name[0].given[1]", "neither"},
 		{"null in both arrays", `{"resourceType":"Patient","name":[{"given":["a",‸null],"_given":[{"id":"x"},null]}]}`, idNull, "Patient.name[0].given[1]", "neither"},
@@ -121,8 +121,10 @@ func TestRejectsResourceTypes(t *testing.T) {
 		{"a data type", `{"resourceType":‸"HumanName"}`, idTypeUnknown, "", "no resource type"},
 		{"an abstract type", `{"resourceType":‸"DomainResource"}`, idTypeUnknown, "", "no resource type"},
 		{"a number", `{"resourceType":‸1}`, idJSONType, "", "string"},
-		{"an unknown contained type", `{"resourceType":"Patient","contained":[{"resourceType":‸"Foo"}]}`, idTypeUnknown, "Patient.contained", "no resource type"},
-		{"a contained resource without a type", `{"resourceType":"Patient","contained":[‸{"id":"a"}]}`, idTypeMissing, "Patient.contained", "missing"},
+		{"an unknown contained type", `{"resourceType":"Patient","contained":[{"resourceType":‸"Foo"}]}`, idTypeUnknown, "Patient.contained[0]", "no resource type"},
+		{"a contained resource without a type", `{"resourceType":"Patient","contained":[‸{"id":"a"}]}`, idTypeMissing, "Patient.contained[0]", "missing"},
+		{"a contained string", `{"resourceType":"Patient","contained":[{"resourceType":"Basic","code":{"text":"x"}},‸"x"]}`, idJSONType, "Patient.contained[1]", "object"},
+		{"malformed JSON before the type of a contained resource", `{"resourceType":"Patient","contained":[{"resourceType":"Basic","code":{"text":"x"}},{‸id:"a"}]}`, idSyntax, "Patient.contained[1]", "name"},
 	} {
 		t.Run(c.rule, func(t *testing.T) { c.check(t, Options{}) })
 	}
@@ -132,6 +134,49 @@ func TestRejectsResourceTypes(t *testing.T) {
 	t.Run("no resourceType where a type is expected", func(t *testing.T) {
 		rejected{"", `‸{"id":"a"}`, idTypeMissing, "Patient", "missing"}.check(t, Options{Type: "Patient"})
 	})
+}
+
+// What follows from a mistake is not told as another one.
+func TestOneMistakeIsOneIssue(t *testing.T) {
+	for _, c := range []rejected{
+		{"an empty _name", `{"resourceType":"Patient","_gender":‸{}}`, idEmptyObject, "Patient.gender", "empty"},
+		{"an array for a _name", `{"resourceType":"Patient","_gender":‸[{"id":"a"}]}`, idJSONType, "Patient.gender", "object"},
+		{"a string for a _name", `{"resourceType":"Patient","_gender":‸"x"}`, idJSONType, "Patient.gender", "object"},
+		{"an unknown member of a _name", `{"resourceType":"Patient","_gender":{‸"x":1}}`, idUnknown, "Patient.gender.x", "no element"},
+		{"a number in a _name array", `{"resourceType":"Patient","name":[{"given":[null],"_given":[‸1]}]}`, idJSONType, "Patient.name[0].given[0]", "object"},
+		{"null alone in a _name array", `{"resourceType":"Patient","name":[{"_given":[‸null]}]}`, idNull, "Patient.name[0].given[0]", "neither"},
+		{"null for an array", `{"resourceType":"Patient","name":‸null}`, idJSONType, "Patient.name", "array"},
+		{"a string for an array of objects", `{"resourceType":"Patient","name":‸"x"}`, idJSONType, "Patient.name", "array"},
+		{"an object for an array of primitives", `{"resourceType":"Patient","name":[{"given":‸{"a":1}}]}`, idJSONType, "Patient.name[0].given", "array"},
+		{"null in an array of objects", `{"resourceType":"Patient","name":[‸null,{"text":"x"}]}`, idNull, "Patient.name[0]", "null"},
+		{"a contained resource of an unknown type", `{"resourceType":"Patient","contained":[{"resourceType":‸"Foo"}]}`, idTypeUnknown, "Patient.contained[0]", "no resource type"},
+		{"a mandatory element is missing: the place of its object", `  ‸{"resourceType":"Account","id":"a"}`, idRequired, "Account.status", "status"},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			c.check(t, Options{})
+			_, err := Parse([]byte(strings.Replace(c.body, "‸", "", 1)), Options{})
+			if e := issue.As(err); e != nil && len(e.Issues) > 1 {
+				t.Errorf("%d issues: %v", len(e.Issues), err)
+			}
+		})
+	}
+}
+
+// An item that cannot be read counts: those behind it keep their index.
+func TestItemsBehindABadOneKeepTheirIndex(t *testing.T) {
+	_, err := Parse([]byte(`{"resourceType":"Patient","name":[null,{"x":1}],"contained":[{"resourceType":"Foo"},1,{"resourceType":"Basic","code":{"x":1}}]}`), Options{})
+	e := issue.As(err)
+	if e == nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, is := range e.Issues {
+		got = append(got, is.Expression)
+	}
+	want := "Patient.name[0] Patient.name[1].x Patient.contained[0] Patient.contained[1] Patient.contained[2].code.x"
+	if strings.Join(got, " ") != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
 }
 
 func TestLimits(t *testing.T) {

@@ -34,15 +34,15 @@ func (p *Parser) root(i int) int {
 // Parameters.parameter.resource; or the root, where o.node is -1.
 func (p *Parser) resource(o *object, prop *schema.Property, i, depth int) int {
 	if p.peek(i) != '{' {
-		p.reportChild(o.node, prop.JSON, issue.Structure, idJSONType, i, "the element must be an object")
+		p.misplaced(o, prop, i, idJSONType, "the element must be an object")
 		return p.skip(i, depth)
 	}
 	if depth > p.opt.MaxDepth {
-		return p.tooDeep(i)
+		return p.resourceFailed(o, prop, i, p.tooDeep(i))
 	}
 	t, rest := p.resourceType(o, prop, i, depth)
 	if rest < 0 {
-		return -1
+		return p.resourceFailed(o, prop, i, rest)
 	}
 	if t == nil {
 		return p.skip(i, depth)
@@ -68,6 +68,15 @@ func (p *Parser) resource(o *object, prop *schema.Property, i, depth int) int {
 	}
 	p.close(&in, rest)
 	return rest
+}
+
+// resourceFailed gives the error that ended the parse its place before the
+// resource at i has a node.
+func (p *Parser) resourceFailed(o *object, prop *schema.Property, i, failed int) int {
+	if n := p.placeholder(o, prop, i); n >= 0 {
+		p.place(n, "")
+	}
+	return failed
 }
 
 // isExpected says that t is the type of Options, or derives from it.
@@ -112,7 +121,7 @@ func (p *Parser) resourceIssue(o *object, prop *schema.Property, id string, offs
 		p.report(issue.Structure, id, offset, p.opt.Type, text)
 		return
 	}
-	p.reportChild(o.node, prop.JSON, issue.Structure, id, offset, text)
+	p.misplaced(o, prop, offset, id, text)
 }
 
 // findType reads ahead to the member resourceType of the object at i. at is

@@ -95,11 +95,13 @@ func (p *Parser) bare(o *object, prop *schema.Property) int {
 }
 
 func (p *Parser) twinNull(o *object, prop *schema.Property, n element.Node, i int) int {
+	at := i
 	if i = p.literal(i, "null"); i < 0 {
 		return -1
 	}
 	k := n.Index()
 	if !n.Valid() {
+		o.gapAt = at
 		if k = p.bare(o, prop); k < 0 {
 			return -1
 		}
