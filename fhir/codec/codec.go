@@ -5,6 +5,7 @@
 //
 //	Parse(src, Options) (*element.Tree, error)        one resource; *issue.Error with every issue found, each with
 //	                                                  FHIRPath location and byte offset; limits are named in Options
+//	(*Parser).ParseWithIssues                          the tree beside the issues, for those who can use the rest of it
 //	NewParser / (*Parser).Parse                        the same, reusing one arena: the tree is valid until the next call
 //	AppendStored(dst, root, Meta{ID, VersionID, LastUpdated}) []byte
 //	                                                  the stored form: minified; resourceType, id, meta first; in meta
@@ -136,6 +137,21 @@ func (p *Parser) Parse(src []byte) (*element.Tree, error) {
 		p.tree.Renumber()
 	}
 	return &p.tree, nil
+}
+
+// ParseWithIssues is Parse that gives the tree beside an *issue.Error when the
+// body was read to its end and every issue is listed, so that a batch can be
+// carried out but for the entries that the issues are about. Whatever an
+// issue's expression names, and what is below it, may be in the tree in part or not at all.
+func (p *Parser) ParseWithIssues(src []byte) (*element.Tree, error) {
+	tree, err := p.Parse(src)
+	if err == nil || p.unlisted > 0 || p.tree.Len() == 0 || p.issues[len(p.issues)-1].Severity == issue.Fatal {
+		return tree, err
+	}
+	if p.renumber {
+		p.tree.Renumber()
+	}
+	return &p.tree, err
 }
 
 func (p *Parser) reset(src []byte) {

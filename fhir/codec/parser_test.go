@@ -43,6 +43,30 @@ func TestOptionsType(t *testing.T) {
 	}
 }
 
+func TestParseWithIssues(t *testing.T) {
+	for _, c := range []struct {
+		rule, body string
+		limit      int
+		tree       bool
+	}{
+		{"a body without mistakes", `{"resourceType":"Patient","active":true}`, 0, true},
+		{"an unknown element", `{"resourceType":"Patient","x":1,"active":true}`, 0, true},
+		{"malformed JSON", `{"resourceType":"Patient","active":true,"x":tru}`, 0, false},
+		{"malformed JSON behind another mistake", `{"resourceType":"Patient","x":1,"active":true,}`, 0, false},
+		{"something behind the end", `{"resourceType":"Patient","active":true} x`, 0, false},
+		{"more issues than are listed", `{"resourceType":"Patient","x":1,"y":1,"active":true}`, 1, false},
+		{"a body that is no resource", `{"active":true}`, 0, false},
+	} {
+		tree, err := NewParser(Options{MaxIssues: c.limit}).ParseWithIssues([]byte(c.body))
+		if (tree != nil) != c.tree || err == nil != (c.rule == "a body without mistakes") {
+			t.Errorf("%s: tree %v, %v", c.rule, tree != nil, err)
+		}
+		if tree != nil && tree.Root().Child("active").Text() != "true" {
+			t.Errorf("%s: what follows is not in the tree", c.rule)
+		}
+	}
+}
+
 func TestAnyCardinality(t *testing.T) {
 	if _, err := Parse([]byte(`{"resourceType":"Observation","id":"a"}`), Options{AnyCardinality: true}); err != nil {
 		t.Error(err)

@@ -125,7 +125,7 @@ func stricter(typ schema.ID, s string) bool {
 	case schema.TypeBase64Binary:
 		return strings.Contains(s, "=") // padding in the middle
 	case schema.TypeInteger, schema.TypePositiveInt, schema.TypeUnsignedInt:
-		return len(s) > 9
+		return len(s) > 9 || s == "-0" // the page's pattern, [0]|[-+]?[1-9][0-9]*, has no -0
 	}
 	return false
 }
