@@ -43,12 +43,12 @@ type EntryResult struct {
 func (s *Service) Bundle(ctx context.Context, p BundleParams) (*BundleResult, error) {
 	root, done, err := s.parse(p.Body, "Bundle")
 	if err != nil {
-		return nil, err
+		return s.damagedBatch(ctx, &p, err)
 	}
 	defer done()
 	switch root.Child("type").Text() {
 	case "batch":
-		entries, err := s.entries(root, false)
+		entries, err := s.entries(root, false, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +57,7 @@ func (s *Service) Bundle(ctx context.Context, p BundleParams) (*BundleResult, er
 		if !s.store.Transactions() {
 			return nil, noTransactions()
 		}
-		entries, err := s.entries(root, true)
+		entries, err := s.entries(root, true, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -79,8 +79,8 @@ type entry struct {
 }
 
 // entries reads the requests. In a batch a bad entry fails alone; in a
-// transaction all that is wrong is reported at once.
-func (s *Service) entries(bundle element.Node, all bool) ([]entry, error) {
+// transaction all that is wrong is reported at once. damaged are the entries that parsing has refused already.
+func (s *Service) entries(bundle element.Node, all bool, damaged map[int]*issue.Error) ([]entry, error) {
 	var list []entry
 	failed := &issue.Error{}
 	for n := bundle.First(); n.Valid(); n = n.Next() {
@@ -91,6 +91,11 @@ func (s *Service) entries(bundle element.Node, all bool) ([]entry, error) {
 			return nil, issue.New(issue.TooLong, "bundle.entries", "a bundle has at most "+strconv.Itoa(s.limits.MaxEntries)+" entries", "Bundle.entry")
 		}
 		e := entry{at: "Bundle.entry[" + strconv.Itoa(len(list)) + "]"}
+		if err := damaged[len(list)]; err != nil {
+			e.err = err
+			list = append(list, e)
+			continue
+		}
 		if e.err = s.readEntry(n, &e); e.err != nil {
 			e.err = locate(e.err, e.at)
 			is := issue.As(e.err)
@@ -151,6 +156,8 @@ func (s *Service) checkEntry(e *entry) error {
 		}
 	case "PATCH":
 		return issue.New(issue.NotSupported, "patch.unsupported", "this server has no patch", e.at+".request.method")
+	default:
+		return issue.New(issue.Value, "bundle.method", "the method is none of GET, HEAD, POST, PUT, DELETE", e.at+".request.method")
 	}
 	if !body {
 		return nil
