@@ -144,12 +144,12 @@ func (b *builder) value(p *Param, n element.Node) {
 	}
 }
 
+// exists answers for X.exists() and X != false: with false where that is the
+// value, else with true, also where there are extensions only (a
+// deceasedDateTime whose date is unknown).
 func (b *builder) exists(p *Param, n element.Node) {
-	if !n.HasValue() {
-		return
-	}
 	b.seen = append(b.seen, p)
-	if n.TypeID() == schema.TypeBoolean {
+	if n.TypeID() == schema.TypeBoolean && n.HasValue() {
 		b.boolean(p, n.Bytes())
 		return
 	}

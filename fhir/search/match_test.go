@@ -43,6 +43,7 @@ func TestTokens(t *testing.T) {
 		`identifier=a\|b\,c`, `identifier=urn:oid:1.2|a\|b\,c`, "identifier=|bare", "identifier=urn:oid:1.2|", "active=true", "!active=false",
 		"telecom=555", "phone=555", "!email=555", "email=a@b", "gender=male", "deceased=false", "!deceased=true")
 	cases(t, `{"resourceType":"Patient","deceasedDateTime":"2020"}`, "deceased=true", "death-date=2020")
+	cases(t, `{"resourceType":"Patient","_deceasedDateTime":{"id":"a"}}`, "deceased=true", "!deceased=false")
 	cases(t, `{"resourceType":"Patient","id":"p"}`, "deceased=false", "!deceased=true")
 }
 
