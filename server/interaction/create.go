@@ -35,6 +35,9 @@ func (s *Service) Create(ctx context.Context, p CreateParams) (Result, error) {
 
 // create does it for a parsed body; id is the one to be given.
 func (s *Service) create(ctx context.Context, typ string, root element.Node, ifNoneExist, id string) (res Result, err error) {
+	if err := s.refuseConditional(root); err != nil {
+		return Result{}, err
+	}
 	var c *criterion
 	if ifNoneExist != "" {
 		if c, err = s.criterion(typ, ifNoneExist); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"meridian/fhir/codec"
 	"meridian/fhir/element"
+	"meridian/fhir/issue"
 	"meridian/fhir/schema"
 )
 
@@ -17,7 +18,7 @@ import (
 
 // linker knows where the entries of a transaction went.
 type linker struct {
-	byURL map[string]place // fullUrl → stored identity
+	byURL map[string]place // fullUrl, as sameURN spells it → stored identity
 	// conditional resolves `Patient?identifier=…`; nil error and "" leave the text.
 	conditional func(ref string) (string, error)
 }
@@ -74,6 +75,9 @@ func (l *linker) replacement(n element.Node, root string) (string, error) {
 		if to := l.resolve(text, root); to != "" {
 			return to, nil
 		}
+		if isURN(text) {
+			return "", issue.New(issue.Value, "reference.unresolved", "no entry of the transaction that is written has this urn as its fullUrl", "")
+		}
 		if strings.Contains(text, "?") {
 			return l.conditional(text)
 		}
@@ -92,7 +96,10 @@ func (l *linker) replacement(n element.Node, root string) (string, error) {
 
 // mayLink says without allocating that a text cannot name an entry, as most uris cannot.
 func (l *linker) mayLink(text []byte, root string) bool {
-	if _, ok := l.byURL[string(text)]; ok || bytes.Contains(text, []byte("/_history/")) {
+	if _, ok := l.byURL[string(text)]; ok || bytes.Contains(text, []byte("/_history/")) || bytes.IndexByte(text, '#') >= 0 {
+		return true
+	}
+	if isURN(text) {
 		return true
 	}
 	return root != "" && bytes.IndexByte(text, ':') < 0
@@ -105,8 +112,9 @@ func (l *linker) resolve(link, root string) string {
 	if link == "" || link[0] == '#' || len(l.byURL) == 0 {
 		return ""
 	}
-	base, _, versioned := strings.Cut(link, "/_history/")
-	to, ok := l.byURL[base]
+	base, fragment, inside := strings.Cut(link, "#")
+	base, _, versioned := strings.Cut(base, "/_history/")
+	to, ok := l.byURL[sameURN(base)]
 	if !ok && root != "" && isRelative(base) {
 		to, ok = l.byURL[root+base]
 	}
@@ -117,10 +125,38 @@ func (l *linker) resolve(link, root string) string {
 	if versioned {
 		out += "/_history/" + strconv.FormatUint(to.version, 10)
 	}
+	if inside {
+		out += "#" + fragment
+	}
 	if out == link {
 		return ""
 	}
 	return out
+}
+
+// Prefixes of the urns that entries have as fullUrl.
+const (
+	urnUUID = "urn:uuid:"
+	urnOID  = "urn:oid:"
+)
+
+// isURN says that a link is urn:uuid:… or urn:oid:…, which can only name an entry of its bundle.
+func isURN[T string | []byte](link T) bool { return hasURN(link, urnUUID) || hasURN(link, urnOID) }
+
+func hasURN[T string | []byte](link T, prefix string) bool {
+	return len(link) >= len(prefix) && strings.EqualFold(string(link[:len(prefix)]), prefix)
+}
+
+// sameURN spells a urn so that equal ones are equal texts: the case of letters
+// says nothing in "urn:uuid:", nor in a UUID (RFC 8141 section 3.1, RFC 9562 section 4).
+func sameURN(link string) string {
+	switch {
+	case hasURN(link, urnUUID):
+		return strings.ToLower(link)
+	case hasURN(link, urnOID):
+		return urnOID + link[len(urnOID):]
+	}
+	return link
 }
 
 // isRelative says that a link is Type/id.

@@ -22,11 +22,17 @@ func TestLinksResolveByTheRulesOfBundles(t *testing.T) {
 		"urn:uuid:a":                        {"Patient/1", 3},
 		"http://lis.example/f/Patient/7":    {"Patient/2", 1},
 		"Patient/9":                         {"Patient/10", 1},
+		"urn:oid:1.2.3":                     {"Patient/4", 1},
 		"http://example.org/fhir/Patient/5": {"Patient/5", 1},
 	}}
 	for _, tc := range []struct{ name, link, fullURL, want string }{
 		{"a urn is replaced", "urn:uuid:a", "", "Patient/1"},
-		{"another urn stays", "urn:uuid:b", "", ""},
+		{"another urn is none of them", "urn:uuid:b", "", ""},
+		{"a urn in capital letters is the same", "URN:UUID:A", "", "Patient/1"},
+		{"a fragment behind it is kept", "urn:uuid:a#part", "", "Patient/1#part"},
+		{"a fragment behind a version too", "urn:uuid:a/_history/9#part", "", "Patient/1/_history/3#part"},
+		{"a fragment behind an address is kept", "http://lis.example/f/Patient/7#part", "urn:uuid:x", "Patient/2#part"},
+		{"an oid", "URN:oid:1.2.3", "", "Patient/4"},
 		{"a versioned link keeps a version, the new one", "urn:uuid:a/_history/9", "", "Patient/1/_history/3"},
 		{"an absolute link is replaced", "http://lis.example/f/Patient/7", "urn:uuid:x", "Patient/2"},
 		{"a relative link is resolved against the root of its entry", "Patient/7", "http://lis.example/f/Observation/1", "Patient/2"},

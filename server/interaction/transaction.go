@@ -80,10 +80,11 @@ func (t *transaction) checkFullURLs() error {
 		if e.fullURL == "" || !e.root.Valid() {
 			continue
 		}
-		if seen[e.fullURL] {
+		url := sameURN(e.fullURL)
+		if seen[url] {
 			return issue.New(issue.Invariant, "bundle.full-url", "another entry has the same fullUrl", e.at+".fullUrl")
 		}
-		seen[e.fullURL] = true
+		seen[url] = true
 	}
 	return nil
 }
@@ -272,7 +273,7 @@ func (t *transaction) prepare(ctx context.Context) error {
 		if !to.found {
 			version++
 		}
-		links.byURL[e.fullURL] = place{keyPath(to.current.Key), version}
+		links.byURL[sameURN(e.fullURL)] = place{keyPath(to.current.Key), version}
 	}
 	for i := range t.entries {
 		e, to := &t.entries[i], &t.targets[i]

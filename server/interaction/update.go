@@ -37,6 +37,9 @@ func (s *Service) Update(ctx context.Context, p UpdateParams) (Result, error) {
 }
 
 func (s *Service) update(ctx context.Context, root element.Node, p *UpdateParams) (Result, error) {
+	if err := s.refuseConditional(root); err != nil {
+		return Result{}, err
+	}
 	if p.ID == "" {
 		return s.conditionalUpdate(ctx, root, p)
 	}
