@@ -33,6 +33,9 @@ func TestRandomTuned(t *testing.T) {
 				}
 				return checked{s, t}
 			}
+			if name == "settle and collect at once" {
+				storetest.Run(t, open, storetest.Lacks{})
+			}
 			for seed := range uint64(4) {
 				t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { storetest.Random(t, open, storetest.Lacks{}, 100+seed, 300) })
 			}

@@ -70,6 +70,7 @@ func Run(t *testing.T, open Open, lacks Lacks) {
 		{"queue", testQueue},
 		{"concurrency", testConcurrency},
 		{"random", testRandom},
+		{"fhir", testFHIR},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, &suite{open: open, lacks: lacks}) })
 	}
@@ -83,9 +84,16 @@ type suite struct {
 // newStore opens an empty store with a clock of its own.
 func (s *suite) newStore(t testing.TB) *subject {
 	t.Helper()
+	return s.newStoreWith(t, Config{Index: Index, IndexVersion: "storetest-1"})
+}
+
+// newStoreWith is newStore with another index.
+func (s *suite) newStoreWith(t testing.TB, c Config) *subject {
+	t.Helper()
 	clock := &Clock{}
 	clock.Set(start)
-	st := s.open(t, Config{Index: Index, IndexVersion: "storetest-1", Clock: clock.Now})
+	c.Clock = clock.Now
+	st := s.open(t, c)
 	t.Cleanup(func() {
 		if err := st.Close(); err != nil {
 			t.Errorf("close: %v", err)
