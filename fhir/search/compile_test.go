@@ -204,7 +204,7 @@ func TestPlans(t *testing.T) {
 
 func TestPlanResult(t *testing.T) {
 	r := testRegistry(t)
-	plan, err := r.Compile(query(t, r, "Observation", "_sort=-date,patient,_id,_lastUpdated&_count=7"))
+	plan, err := r.Compile(query(t, r, "Observation", "_sort=-date,subject,_id,_lastUpdated&_count=7"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,16 +74,18 @@ const noName = 0xFFFF
 func (p *Param) Sortable() bool { return p.sortedAs() != "" }
 
 // sortedAs is the Param of Forward that p sorts by, "" when there is none. A
-// parameter that is its base narrowed to one target type sorts as its base.
+// parameter that is all of its base sorts as that. One that is its base narrowed
+// to one target type has no values of its own: sorted as its base, a resource
+// whose subject is a Group would have a place among the patients.
 func (p *Param) sortedAs() string {
 	switch {
 	case p.Unsupported != "":
 		return ""
 	case p.Code == "_id":
 		return p.Code
-	case len(p.bases) == 1:
+	case len(p.bases) == 1 && p.bases[0].resolve == "":
 		return p.bases[0].param.Code
-	case len(p.bases) > 1:
+	case len(p.bases) > 0:
 		return ""
 	}
 	return p.Code

@@ -47,19 +47,23 @@ func (r *Registry) value(c *Criterion, s string) (v Value, reason string) {
 	return v, reason
 }
 
-// parsePrefix takes a prefix off; without one it is eq.
+// parsePrefix takes a prefix off; without one it is eq. Two letters that are
+// none are to blame only where a number or date stands behind them.
 func parsePrefix(s string) (Comparator, string, string) {
-	if s == "" || s[0] < 'a' || s[0] > 'z' {
+	if len(s) < 3 || !isSmall(s[0]) || !isSmall(s[1]) {
 		return Eq, s, ""
 	}
-	if len(s) > 2 {
-		switch p := Comparator(s[:2]); p {
-		case Eq, Ne, Gt, Lt, Ge, Le, Sa, Eb, Ap:
-			return p, s[2:], ""
-		}
+	switch p := Comparator(s[:2]); p {
+	case Eq, Ne, Gt, Lt, Ge, Le, Sa, Eb, Ap:
+		return p, s[2:], ""
+	}
+	if s[2] != '-' && (s[2] < '0' || s[2] > '9') {
+		return Eq, s, ""
 	}
 	return "", s, "its prefix is none of eq, ne, gt, lt, ge, le, sa, eb and ap"
 }
+
+func isSmall(c byte) bool { return c >= 'a' && c <= 'z' }
 
 func parseNumber(s string) (value.Decimal, string) {
 	d, err := value.ParseDecimal(s)

@@ -111,7 +111,11 @@ func (p *parser) sort(s string) {
 		}
 		p.refuse(issue.NotFound, idUnknownParameter, "%s", text)
 	case !param.Sortable():
-		p.refuse(issue.NotSupported, idNotSortable, "_sort: results cannot be sorted by %s", strconv.Quote(code))
+		text := fmt.Sprintf("_sort: results cannot be sorted by %s", strconv.Quote(code))
+		if len(param.bases) == 1 {
+			text += ", which is part of " + strconv.Quote(param.bases[0].param.Code)
+		}
+		p.refuse(issue.NotSupported, idNotSortable, "%s", text)
 	default:
 		p.q.Sort = append(p.q.Sort, SortKey{param, desc})
 		p.kept = append(p.kept, s)
