@@ -145,8 +145,9 @@ func (c *sendCommand) lane(ctx context.Context, messages [][]byte, next *atomic.
 }
 
 // vary gives message i numbers of its own: the control id (MSH-10), the patient
-// (PID-3.1) and the order and report numbers (ORC-2, ORC-3, OBR-2, OBR-3) get a
-// suffix; all other bytes stay. Each run of ten messages is about one patient.
+// (PID-3.1), the visit (PV1-19), the order and report numbers (ORC-2, ORC-3,
+// OBR-2, OBR-3) and the specimen's (SPM-2) get a suffix; all other bytes stay.
+// Each run of ten messages is about one patient.
 func vary(message []byte, i int) []byte {
 	if len(message) < 8 {
 		return message
@@ -163,21 +164,41 @@ func vary(message []byte, i int) []byte {
 			segments[k] = suffixField(suffixField(s, sep, 2, i), sep, 3, i)
 		case strings.HasPrefix(s, "PV1"):
 			segments[k] = suffixField(s, sep, 19, i/10)
+		case strings.HasPrefix(s, "SPM"):
+			segments[k] = suffixField(s, sep, 2, i)
 		}
 	}
 	return []byte(strings.Join(segments, ""))
 }
 
-// suffixField appends -n to the first component of a field (by position after splitting), where it has a text.
+// suffixField appends -n to the number in a field (by position after
+// splitting), where it has one: to the first component, or, of a pair of
+// numbers as SPM-2 is, to each.
 func suffixField(segment, sep string, field, n int) string {
 	fields := strings.Split(strings.TrimRight(segment, "\r\n"), sep)
 	if field >= len(fields) || fields[field] == "" {
 		return segment
 	}
 	first, rest, more := strings.Cut(fields[field], "^")
-	fields[field] = fmt.Sprintf("%s-%d", first, n)
-	if more {
-		fields[field] += "^" + rest
+	if first != "" {
+		first = suffix(first, n)
 	}
+	if more {
+		if strings.HasPrefix(segment, "SPM") {
+			rest = suffix(rest, n)
+		}
+		first += "^" + rest
+	}
+	fields[field] = first
 	return strings.Join(fields, sep) + segment[len(strings.TrimRight(segment, "\r\n")):]
+}
+
+// suffix appends -n to the number of an entity identifier, before its authority.
+func suffix(id string, n int) string {
+	number, authority, more := strings.Cut(id, "&")
+	number = fmt.Sprintf("%s-%d", number, n)
+	if more {
+		number += "&" + authority
+	}
+	return number
 }

@@ -108,7 +108,9 @@ func (r *revision) add(o *engine.Out, missing bool) {
 		}
 		var finding string
 		if keep = missing && current.Body != nil; !keep {
-			body, keep, finding = revise(current.Body, o, volatile)
+			scratch := revisers.Get().(*reviser)
+			body, keep, finding = scratch.revise(current.Body, o, volatile)
+			revisers.Put(scratch)
 		}
 		if !keep {
 			r.changed[o.Scope] = true

@@ -3,6 +3,7 @@ package inbox
 import (
 	"bytes"
 	"slices"
+	"sync"
 
 	"meridian/fhir/schema"
 	"meridian/mappings/engine"
@@ -10,21 +11,32 @@ import (
 
 // property is one member of a minified JSON object, as text.
 type property struct {
-	name  string // as written, without quotes; twins keep their underscore
+	name  []byte // as written, without quotes; twins keep their underscore
 	value []byte
 }
 
-// properties splits a minified object that codec or engine wrote (checked
-// syntax, no blanks between tokens) into its members.
-func properties(object []byte) []property {
-	var out []property
+func (p *property) is(name string) bool { return string(p.name) == name }
+
+// in says whether the property, or its twin, is one of names.
+func (p *property) in(names []string) bool {
+	plain := trimTwin(p.name)
+	for _, n := range names {
+		if string(plain) == n {
+			return true
+		}
+	}
+	return false
+}
+
+// properties appends the members of a minified object that codec or engine
+// wrote (checked syntax, no blanks between tokens).
+func properties(out []property, object []byte) []property {
 	for i := 1; i < len(object)-1; {
 		end := stringEnd(object, i)
-		name := string(object[i+1 : end-1])
 		start := end + 1
-		i = valueEnd(object, start)
-		out = append(out, property{name, object[start:i]})
-		i++ // the comma, or the closing brace
+		to := valueEnd(object, start)
+		out = append(out, property{object[i+1 : end-1], object[start:to]})
+		i = to + 1 // behind the comma, or the closing brace
 	}
 	return out
 }
@@ -73,94 +85,129 @@ func valueEnd(b []byte, i int) int {
 	return i
 }
 
+// reviser holds the scratch of revise. It is for one goroutine.
+type reviser struct {
+	old, fresh, merged, parts, more []property
+}
+
+var revisers = sync.Pool{New: func() any { return new(reviser) }}
+
 // revise gives the resource as it is to stand: the message's, or the message's
 // over what stands there. keep says that the message changes nothing that
 // counts: only elements in volatile differ. finding is the code of something that
 // a person should know of the change, or "".
 //
 // meta is the record's, not the message's: tags and labels that stand stay.
-func revise(current []byte, out *engine.Out, volatile []string) (body []byte, keep bool, finding string) {
+func (r *reviser) revise(current []byte, out *engine.Out, volatile []string) (body []byte, keep bool, finding string) {
 	if current == nil {
 		return out.JSON, false, ""
 	}
-	old, fresh := properties(current), properties(out.JSON)
-	var merged []property
-	if out.Write == engine.Merge {
-		merged = mergeProperties(schema.ByName(out.Type), old, fresh, out)
-	} else {
-		merged = replaceProperties(old, fresh)
-	}
-	finding = restate(out.Type, old, merged)
-	if sameBut(old, merged, volatile) {
+	if sameAsStored(current, out.JSON) {
 		return nil, true, ""
 	}
-	return join(merged), false, finding
+	r.old, r.fresh = properties(r.old[:0], current), properties(r.fresh[:0], out.JSON)
+	if out.Write == engine.Merge {
+		r.merge(schema.ByName(out.Type), out)
+	} else {
+		r.replace()
+	}
+	finding = r.restate(out.Type)
+	if sameBut(r.old, r.merged, volatile) {
+		return nil, true, ""
+	}
+	return join(r.merged), false, finding
 }
 
-// replaceProperties keeps meta of what stands and takes all else from the message.
-func replaceProperties(old, fresh []property) []property {
-	out := make([]property, 0, len(fresh)+1)
-	for _, p := range fresh {
-		out = append(out, p)
-		if p.name == "id" {
-			if m := find(old, "meta"); m != nil {
-				out = append(out, *m)
+// sameAsStored says whether a message's resource is what stands, meta aside:
+// the usual case of a resend. Both begin with resourceType and id.
+func sameAsStored(current, fresh []byte) bool {
+	at := memberEnd(fresh, memberEnd(fresh, 1))
+	if at < 0 || at > len(current) || !bytes.Equal(current[:at], fresh[:at]) {
+		return false
+	}
+	rest := current[at:]
+	if name := []byte(`,"meta":`); bytes.HasPrefix(rest, name) {
+		rest = rest[valueEnd(rest, len(name)):]
+	}
+	return bytes.Equal(rest, fresh[at:])
+}
+
+// memberEnd gives the offset behind the member that begins at i, or behind the comma there; -1 where there is none.
+func memberEnd(object []byte, i int) int {
+	if i > 0 && i < len(object) && object[i] == ',' {
+		i++
+	}
+	if i < 0 || i >= len(object) || object[i] != '"' {
+		return -1
+	}
+	return valueEnd(object, stringEnd(object, i)+1)
+}
+
+// replace keeps meta of what stands and takes all else from the message.
+func (r *reviser) replace() {
+	r.merged = r.merged[:0]
+	for _, p := range r.fresh {
+		r.merged = append(r.merged, p)
+		if p.is("id") {
+			if m := find(r.old, "meta"); m != nil {
+				r.merged = append(r.merged, *m)
 			}
 		}
 	}
-	return out
 }
 
-// mergeProperties puts the message's elements over those that stand, in their
-// places; what the message deletes (Clear) and other types of a choice go.
-func mergeProperties(t *schema.Type, old, fresh []property, o *engine.Out) []property {
-	out := make([]property, 0, len(old)+len(fresh))
-	placed := make([]bool, len(fresh))
-	for _, p := range old {
-		if slices.Contains(o.Clear, trimTwin(p.name)) {
+// merge puts the message's elements over those that stand, in their places;
+// what the message deletes (Clear) and other types of a choice go.
+func (r *reviser) merge(t *schema.Type, o *engine.Out) {
+	r.merged = r.merged[:0]
+	for i := range r.old {
+		p := &r.old[i]
+		if p.in(o.Clear) {
 			continue
 		}
-		same := sameElement(t, fresh, p.name)
+		same := sameElement(t, r.fresh, p.name)
 		switch {
 		case same < 0:
-			out = append(out, p)
-		case fresh[same].name == p.name:
-			placed[same] = true
-			q := fresh[same]
+			r.merged = append(r.merged, *p)
+		case bytes.Equal(r.fresh[same].name, p.name):
+			q := r.fresh[same]
 			switch {
-			case slices.Contains(o.Union, p.name):
+			case p.in(o.Union):
 				q.value = union(p.value, q.value)
-			case p.name == "extension":
-				q.value = overExtensions(p.value, q.value)
+			case p.is("extension"):
+				q.value = r.overExtensions(p.value, q.value)
 			}
-			out = append(out, q)
+			r.merged = append(r.merged, q)
 		}
 	}
-	for i, p := range fresh {
-		if !placed[i] {
-			out = append(out, p)
+	for _, p := range r.fresh {
+		if find(r.old, string(p.name)) == nil {
+			r.merged = append(r.merged, p)
 		}
 	}
-	return out
 }
 
 // sameElement finds the fresh member that stands for the same element as name:
 // the same property, or another type of the same choice.
-func sameElement(t *schema.Type, fresh []property, name string) int {
-	p, ok := t.Lookup([]byte(trimTwin(name)))
+func sameElement(t *schema.Type, fresh []property, name []byte) int {
 	for i := range fresh {
-		if fresh[i].name == name {
+		if bytes.Equal(fresh[i].name, name) {
 			return i
 		}
-		q, ok2 := t.Lookup([]byte(trimTwin(fresh[i].name)))
-		if ok && ok2 && p.Element == q.Element {
+	}
+	p, ok := t.Lookup(trimTwin(name))
+	if !ok {
+		return -1
+	}
+	for i := range fresh {
+		if q, ok := t.Lookup(trimTwin(fresh[i].name)); ok && p.Element == q.Element {
 			return i
 		}
 	}
 	return -1
 }
 
-func trimTwin(name string) string {
+func trimTwin(name []byte) []byte {
 	if len(name) > 0 && name[0] == '_' {
 		return name[1:]
 	}
@@ -180,14 +227,16 @@ func union(a, b []byte) []byte {
 }
 
 // overExtensions gives the extensions of b, and behind them those of a whose url b does not have.
-func overExtensions(a, b []byte) []byte {
+func (r *reviser) overExtensions(a, b []byte) []byte {
 	var rest [][]byte
 	fresh := items(b)
 	for _, it := range items(a) {
-		url := find(properties(it), "url")
-		if !slices.ContainsFunc(fresh, func(f []byte) bool {
-			u := find(properties(f), "url")
-			return url != nil && u != nil && bytes.Equal(u.value, url.value)
+		r.parts = properties(r.parts[:0], it)
+		url := find(r.parts, "url")
+		if url == nil || !slices.ContainsFunc(fresh, func(f []byte) bool {
+			r.more = properties(r.more[:0], f)
+			u := find(r.more, "url")
+			return u != nil && bytes.Equal(u.value, url.value)
 		}) {
 			rest = append(rest, it)
 		}
@@ -204,14 +253,20 @@ func overExtensions(a, b []byte) []byte {
 
 // sameBut compares two resources member by member, meta and the volatile ones aside.
 func sameBut(a, b []property, volatile []string) bool {
-	counts := func(p *property) bool { return p.name != "meta" && !slices.Contains(volatile, trimTwin(p.name)) }
+	counts := func(p *property) bool { return !p.is("meta") && !p.in(volatile) }
 	n := 0
 	for i := range a {
 		if !counts(&a[i]) {
 			continue
 		}
 		n++
-		q := find(b, a[i].name)
+		// Mostly the members stand in the same order.
+		q := (*property)(nil)
+		if i < len(b) && bytes.Equal(b[i].name, a[i].name) {
+			q = &b[i]
+		} else {
+			q = find(b, string(a[i].name))
+		}
 		if q == nil || !bytes.Equal(q.value, a[i].value) {
 			return false
 		}
@@ -226,7 +281,7 @@ func sameBut(a, b []property, volatile []string) bool {
 
 func find(list []property, name string) *property {
 	for i := range list {
-		if list[i].name == name {
+		if list[i].is(name) {
 			return &list[i]
 		}
 	}

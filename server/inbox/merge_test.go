@@ -19,6 +19,9 @@ func TestRevise(t *testing.T) {
 	}{
 		{"nothing stands", "", engine.Out{Type: "Patient", JSON: []byte(`{"resourceType":"Patient","id":"p"}`)}, `{"resourceType":"Patient","id":"p"}`, ""},
 		{"the same is kept", stands, engine.Out{Type: "Observation", JSON: []byte(`{"resourceType":"Observation","id":"o","status":"final","valueQuantity":{"value":5.40,"unit":"g"},"issued":"2026-01-01T00:00:00Z"}`)}, "", ""},
+		{"the same but for meta is kept", stands, engine.Out{Type: "Observation", JSON: []byte(`{"resourceType":"Observation","id":"o","status":"final","valueQuantity":{"value":5.40,"unit":"g"},"issued":"2026-01-01T00:00:00Z"}`), Write: engine.Merge}, "", ""},
+		{"another digit is not the same", stands, engine.Out{Type: "Observation", Write: engine.Merge, JSON: []byte(`{"resourceType":"Observation","id":"o","status":"preliminary","valueQuantity":{"value":5.4,"unit":"g"}}`)},
+			`{"resourceType":"Observation","id":"o","meta":{"versionId":"1","tag":[{"code":"t"}]},"status":"preliminary","valueQuantity":{"value":5.4,"unit":"g"},"issued":"2026-01-01T00:00:00Z"}`, statusBack},
 		{"members in another order are the same", stands, engine.Out{Type: "Observation", JSON: []byte(`{"resourceType":"Observation","id":"o","valueQuantity":{"value":5.40,"unit":"g"},"status":"final","issued":"2026-01-01T00:00:00Z"}`)}, "", ""},
 		{"a volatile element alone is kept", stands, engine.Out{Type: "Observation", Volatile: []string{"issued"}, JSON: []byte(`{"resourceType":"Observation","id":"o","status":"final","valueQuantity":{"value":5.40,"unit":"g"},"issued":"2026-02-02T00:00:00Z"}`)}, "", ""},
 		{"a correction is written, meta stays", stands, engine.Out{Type: "Observation", JSON: []byte(`{"resourceType":"Observation","id":"o","status":"corrected","valueQuantity":{"value":5.41,"unit":"g"}}`)},
@@ -51,7 +54,7 @@ func TestRevise(t *testing.T) {
 			if c.stands != "" {
 				current = []byte(c.stands)
 			}
-			body, keep, finding := revise(current, &c.out, c.out.Volatile)
+			body, keep, finding := new(reviser).revise(current, &c.out, c.out.Volatile)
 			if string(body) != c.want || keep != (c.want == "") || finding != c.finding {
 				t.Errorf("got %s\nwant %s\nkeep %v, finding %q", body, c.want, keep, finding)
 			}

@@ -72,12 +72,16 @@ func sourceTime(body []byte) (time.Time, bool) {
 	if body == nil {
 		return time.Time{}, false
 	}
-	ext := find(properties(body), "extension")
+	r := revisers.Get().(*reviser)
+	defer revisers.Put(r)
+	r.old = properties(r.old[:0], body)
+	ext := find(r.old, "extension")
 	if ext == nil {
 		return time.Time{}, false
 	}
 	for _, it := range items(ext.value) {
-		list := properties(it)
+		r.parts = properties(r.parts[:0], it)
+		list := r.parts
 		url, at := find(list, "url"), find(list, "valueInstant")
 		if url == nil || at == nil || string(url.value) != `"`+sourceTimeURL+`"` {
 			continue

@@ -1,9 +1,6 @@
 package inbox
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
 
 // Findings of the writer, beside those of the map.
 const (
@@ -20,7 +17,7 @@ var findingTexts = map[string]string{
 }
 
 // restate decides on the status where an Observation or a report that was final
-// is written again. It may change the status in fresh, and gives the code of a
+// is written again. It may change the status of what is to stand, and gives the code of a
 // finding or "".
 //
 //   - A final result that comes again as final with another value was
@@ -28,11 +25,11 @@ var findingTexts = map[string]string{
 //   - A result that stands corrected or amended stays so when the same value
 //     comes again as final: that is the same state.
 //   - A step back from a final state is the source's to take, and is noted.
-func restate(typ string, old, fresh []property) string {
+func (r *reviser) restate(typ string) string {
 	if typ != "Observation" && typ != "DiagnosticReport" {
 		return ""
 	}
-	was, is := find(old, "status"), find(fresh, "status")
+	was, is := find(r.old, "status"), find(r.merged, "status")
 	if was == nil || is == nil || !settled(was.value) {
 		return ""
 	}
@@ -41,7 +38,7 @@ func restate(typ string, old, fresh []property) string {
 		return statusBack
 	case typ != "Observation" || !isStatus(is.value, "final"):
 		return ""
-	case said(old) != said(fresh):
+	case r.said(r.old) != r.said(r.merged):
 		is.value = []byte(`"corrected"`)
 		return silentCorrection
 	}
@@ -61,16 +58,17 @@ func isStatus(value []byte, status string) bool {
 // said is what the source said an Observation's value is, without what tables
 // add to it: a replay with a mended table is no correction. The number of a
 // quantity with its comparator, the text of a concept, other types as they are.
-func said(list []property) string {
+func (r *reviser) said(list []property) string {
 	for i := range list {
 		p := &list[i]
 		switch {
-		case !strings.HasPrefix(p.name, "value"):
-		case p.name == "valueQuantity":
-			parts := properties(p.value)
-			return text(find(parts, "comparator")) + text(find(parts, "value"))
-		case p.name == "valueCodeableConcept":
-			if t := find(properties(p.value), "text"); t != nil {
+		case !bytes.HasPrefix(p.name, []byte("value")):
+		case p.is("valueQuantity"):
+			r.parts = properties(r.parts[:0], p.value)
+			return text(find(r.parts, "comparator")) + text(find(r.parts, "value"))
+		case p.is("valueCodeableConcept"):
+			r.parts = properties(r.parts[:0], p.value)
+			if t := find(r.parts, "text"); t != nil {
 				return text(t)
 			}
 			return string(p.value)

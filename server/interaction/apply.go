@@ -93,23 +93,13 @@ func (s *Service) putBody(body []byte, current *store.Resource, now time.Time) (
 	return s.put(root, nil, current, now, store.PUT)
 }
 
-// currentOf reads what stands at the puts' keys: at once, or one by one after a
-// conflict, which tells a deleted resource from one that never was.
+// currentOf reads what stands at the puts' keys. After a conflict what is not
+// there is read by itself, which tells a deleted resource from one that never was.
 func (s *Service) currentOf(ctx context.Context, puts []Put, again bool) ([]store.Resource, error) {
 	out := make([]store.Resource, len(puts))
 	keys := make([]store.Key, len(puts))
 	for i := range puts {
 		keys[i] = puts[i].Key
-	}
-	if again {
-		for i, k := range keys {
-			r, err := s.current(ctx, k)
-			if err != nil {
-				return nil, err
-			}
-			out[i] = r
-		}
-		return out, nil
 	}
 	for at := 0; at < len(keys); at += store.MaxReadMany {
 		end := min(at+store.MaxReadMany, len(keys))
@@ -119,6 +109,11 @@ func (s *Service) currentOf(ctx context.Context, puts []Put, again bool) ([]stor
 		}
 		for i, r := range got {
 			r.Key, r.Deleted = keys[at+i], r.Body == nil
+			if r.Deleted && again {
+				if r, err = s.current(ctx, r.Key); err != nil {
+					return nil, err
+				}
+			}
 			out[at+i] = r
 		}
 	}
