@@ -57,13 +57,13 @@ const (
 	fullName // begins with a surname
 )
 
-// nameRole tells by an element's name which strings are names of people or organizations.
+// nameRole tells by an element's name which strings are whole names. family and
+// given alone are not read as pinyin: R4's `family=zhang` is a question about the
+// letters, and a client that asks it of mixed data must not get 张 as well.
 func nameRole(element string) role {
 	switch element {
-	case "family", "name", "alias":
+	case "name", "alias":
 		return fullName
-	case "given":
-		return givenName
 	}
 	return notAName
 }
