@@ -28,6 +28,13 @@ func fnAttachment(c *call, b []byte) ([]byte, bool) {
 		return b, false
 	}
 	title := cleanText(obx.F(3).C(2).Text())
+	obx.F(3).MarkAll()
+	n.C(1).Mark()
+	switch strings.ToUpper(obx.F(11).Text()) {
+	case "D", "W":
+		c.find("attachment.withdrawn", obx, "the sender withdrew the document; it is not shown")
+		return b, false
+	}
 	if strings.EqualFold(strings.TrimSpace(obx.F(2).Text()), "RP") {
 		return c.pointer(b, n, title)
 	}

@@ -108,3 +108,11 @@ func BenchmarkStages(b *testing.B) {
 
 // benchTime is when the messages of the tests are received.
 var benchTime = time.Date(2026, 11, 21, 0, 30, 2, 0, time.UTC)
+
+func record(tb testing.TB, raw []byte) *source.Tree {
+	t, err := tree(raw)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return t
+}

@@ -58,12 +58,20 @@ type arg struct {
 // text gives argument i as text and the node it came from.
 func (c *call) text(i int) (string, source.Node) { return c.args[i].value.get(c.rt) }
 
-// node gives argument i as one node.
+// node gives argument i as one node. What other paths say in the same words is marked as read.
 func (c *call) node(i int) source.Node {
-	for _, p := range c.args[i].value.paths {
-		if n := p.one(c.rt); n.Valid() {
-			return n
+	paths := c.args[i].value.paths
+	for k, p := range paths {
+		n := p.one(c.rt)
+		if !n.Valid() {
+			continue
 		}
+		for _, other := range paths[k+1:] {
+			if o := other.one(c.rt); o.Valid() {
+				markEqual(n, o)
+			}
+		}
+		return n
 	}
 	return source.Node{}
 }

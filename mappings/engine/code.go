@@ -56,11 +56,16 @@ var triplets = [...]int{1, 4, 10}
 // codings appends the codings of a CWE.
 func (rt *run) codings(n source.Node, into *codingList) {
 	for _, at := range triplets {
-		code := strings.TrimSpace(n.C(at).Text())
+		part := n.C(at)
+		code, system := strings.TrimSpace(part.Text()), n.C(at+2).Text()
 		if code == "" {
 			continue
 		}
-		into.add(coding{system: rt.systemOf(n.C(at + 2).Text()), code: code, display: strings.TrimSpace(n.C(at + 1).Text())})
+		k := coding{system: rt.systemOf(system), code: code, display: strings.TrimSpace(n.C(at + 1).Text())}
+		if !part.Leaf() && k.system != loincSystem { // a suffix such as &IMP is part of a local code
+			k.code = strings.TrimSpace(wholeText(part))
+		}
+		into.add(k)
 	}
 }
 

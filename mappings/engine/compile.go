@@ -16,6 +16,8 @@ type Map struct {
 	Input   Input
 
 	layers        map[string]*Map // by name, of a map that layers extend
+	autos         []*Map          // layers that apply by themselves, in the order of their files
+	auto          *condition      // of a layer: to which messages
 	names         *source.Names
 	scopes        []scopeDef
 	filters       []filterDef
@@ -162,6 +164,7 @@ func (c *compiler) compileMap(y *ynode) *Map {
 	c.compileScopes(y.get("scopes"))
 	c.scope = -1
 	restore := c.hideScopes()
+	c.m.auto = c.compileCondition(y.get("when"))
 	for _, f := range y.get("filters").list() {
 		c.m.filters = append(c.m.filters, filterDef{when: c.compileCondition(f.get("when")), rule: f.str("rule")})
 	}
@@ -302,18 +305,35 @@ type value struct {
 	text  string // literal
 }
 
-// get gives the text and the node it came from.
+// get gives the text and the node it came from. What the paths behind it say is marked as read where it says the same.
 func (v *value) get(rt *run) (string, source.Node) {
-	for _, p := range v.paths {
+	for i, p := range v.paths {
 		n := p.one(rt)
-		if s := n.Text(); s != "" {
-			return s, n
+		s := n.Text()
+		if s == "" {
+			continue
 		}
+		for _, other := range v.paths[i+1:] {
+			if o := other.one(rt).Scalar(); o.Valid() && o.Peek() == s {
+				o.Mark()
+			}
+		}
+		return s, n
 	}
 	if v.text == "" && len(v.paths) > 0 {
 		return "", v.paths[0].one(rt)
 	}
 	return v.text, source.Node{}
+}
+
+// first is get for keys: it gives the text alone and marks nothing behind it.
+func (v *value) first(rt *run) string {
+	for _, p := range v.paths {
+		if s := p.one(rt).Text(); s != "" {
+			return s
+		}
+	}
+	return v.text
 }
 
 // isPath says that a scalar is a source path: it begins with a variable and a dot.

@@ -84,7 +84,8 @@ type Source struct {
 	DecimalComma  bool              // 11,49 is a number
 	DefaultType   string            // OBX-2 where it is empty; "" parks nothing and maps to text
 	DefaultStatus string            // OBX-11 / OBR-25 where it is empty; "" gives unknown
-	// Layer names the layer over the map that fits this sender ("oru_r01_mindray_bc"); "" is the map itself.
+	// Layer names the layer over the map that fits this sender ("oru_r01_mindray_bs"); "" is the one that fits by itself, or
+	// the map; the map's own name is the map without any layer.
 	Layer string
 }
 

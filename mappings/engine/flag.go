@@ -65,10 +65,12 @@ func fnFlag(c *call, b []byte) ([]byte, bool) {
 		abnormal = abnormal || code != "N"
 		flags.add(code, s)
 	}
-	if s := c.flagInValue(); s != "" {
-		if code := c.flagCode(s); code == "" || !flags.has(code) {
-			flags.add(code, s)
-			abnormal = abnormal || code != "N"
+	if m := c.flagInValue(); m.flag != "" || m.star {
+		for _, s := range [...]string{m.flag, star(m)} {
+			if code := c.flagCode(s); s != "" && (code == "" || !flags.has(code)) {
+				flags.add(code, s)
+				abnormal = abnormal || code != "N"
+			}
 		}
 	}
 	wrote := false
@@ -115,24 +117,31 @@ func (c *call) flagCode(s string) string {
 	return row.Get("to")
 }
 
-// flagInValue finds the sign beside a number: in an NM, and in a text that a unit or a range calls a number.
-func (c *call) flagInValue() string {
+func star(m measure) string {
+	if m.star {
+		return "*"
+	}
+	return ""
+}
+
+// flagInValue finds the signs beside a number: in an NM, and in a text that a unit or a range calls a number.
+func (c *call) flagInValue() measure {
 	if !c.given(flagOBX) {
-		return ""
+		return measure{}
 	}
 	obx := c.node(flagOBX)
 	v := obx.F(5)
 	if !v.Leaf() || v.State() != source.Present {
-		return ""
+		return measure{}
 	}
 	s := v.Peek()
 	if isNumber(s) {
-		return ""
+		return measure{}
 	}
 	m, ok := readMeasure(s, c.rt.src.DecimalComma)
-	if !ok || m.flag == "" || !strings.EqualFold(obx.F(2).Peek(), "NM") && (!m.plain || !measured(obx)) {
-		return ""
+	if !ok || m.flag == "" && !m.star || !strings.EqualFold(obx.F(2).Peek(), "NM") && (!m.plain || !measured(obx)) {
+		return measure{}
 	}
 	c.find("obx.flag-in-value", v, "a flag stands beside the number in OBX-5; the two are kept apart")
-	return m.flag
+	return m
 }

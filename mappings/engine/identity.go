@@ -44,8 +44,8 @@ func (rt *run) key(typ string, parts []idPart, dup int) (hasDup, ok bool) {
 			hasDup = true
 			b = strconv.AppendInt(b, int64(dup), 10)
 		case p.value != nil:
-			s, _ := p.value.get(rt)
-			if s = strings.TrimSpace(s); s == "" && i == 0 {
+			s := strings.TrimSpace(p.value.first(rt))
+			if s == "" && i == 0 {
 				rt.keyBuf = b
 				return false, false
 			}
@@ -94,10 +94,27 @@ func (rt *run) identify(def *resourceDef) (id uuid.UUID, before int, ok bool) {
 func (rt *run) firstPlace(keys [][]idPart, n source.Node) string {
 	for _, parts := range keys {
 		if len(parts) > 0 && parts[0].value != nil && len(parts[0].value.paths) > 0 {
-			return parts[0].value.paths[0].text
+			return parts[0].value.paths[0].placeText(rt)
 		}
 	}
 	return n.Origin()
+}
+
+// placeText prints the place of a path as far as the record has it, and the names that are missing: "PID[1].3.1".
+func (p *path) placeText(rt *run) string {
+	n, at := rt.vars[p.slot], 0
+	for ; at < len(p.steps); at++ {
+		c := n.Child(p.steps[at].sym)
+		if !c.Valid() {
+			break
+		}
+		n = c
+	}
+	s := n.Origin()
+	for _, st := range p.steps[at:] {
+		s += "." + strings.TrimPrefix(st.name, "f")
+	}
+	return s
 }
 
 // subject is the key by which messages about one person are kept in order.
@@ -112,7 +129,7 @@ func (rt *run) subject() string {
 	for i := range rt.m.subject {
 		s := rt.m.subject[i].text
 		if v := rt.m.subject[i].value; v != nil {
-			s, _ = v.get(rt)
+			s = v.first(rt)
 		}
 		if s = strings.TrimSpace(s); s == "" && i == 0 {
 			return ""

@@ -10,6 +10,7 @@ import (
 //	map: oru_r01_mindray_bs
 //	version: 1
 //	extends: oru_r01
+//	when: "msg.MSH.f3.1 == 'Mindray'"      # applies by itself; without it a source names the layer
 //	tables: {gender: gender_bs}            # lookups of gender go to this table first
 //	set:
 //	  resources.pat.target.identifier.1: null
@@ -38,6 +39,9 @@ func (l *Library) compileLayer(doc *ynode, base map[string]*ynode) Problems {
 	merged := below.clone()
 	merged.put("map", name)
 	merged.put("version", doc.get("version"))
+	if w := doc.get("when"); w != nil {
+		merged.put("when", w)
+	}
 	if s := doc.get("set"); s != nil {
 		for i, k := range s.keys {
 			c.set(merged, k, s.vals[i])
@@ -60,6 +64,9 @@ func (l *Library) compileLayer(doc *ynode, base map[string]*ynode) Problems {
 	m, ps := compileDoc(merged, tables)
 	if m != nil {
 		under.layers[name.text] = m
+		if m.auto != nil {
+			under.autos = append(under.autos, m)
+		}
 	}
 	return ps
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"meridian/fhir/schema"
+	"meridian/mappings/source"
 )
 
 // lookup is a compiled {lookup, from, column, empty, default, onMissing}.
@@ -82,6 +83,14 @@ func (l *lookup) gives() bool {
 	return true
 }
 
+// markCoding marks the display and the system beside a code that a table knows.
+func markCoding(n source.Node) {
+	if n.Sym() == source.Component(1) {
+		n.Parent().C(2).Mark()
+		n.Parent().C(3).Mark()
+	}
+}
+
 func (l *lookup) emit(rt *run, b []byte) ([]byte, bool) {
 	s, n := l.from.get(rt)
 	if s = strings.TrimSpace(s); s == "" {
@@ -95,12 +104,13 @@ func (l *lookup) emit(rt *run, b []byte) ([]byte, bool) {
 			return appendString(b, l.other), true
 		}
 		if l.missing == "park" {
-			rt.parkNow("lookup."+l.table.Name, placeOf(n.Origin(), l.from), "the code is empty and table "+l.table.Name+" has no default", "代码为空")
+			rt.parkNow("lookup."+l.table.Name, placeOf(rt, n.Origin(), l.from), "the code is empty and table "+l.table.Name+" has no default", "代码为空")
 		}
 		return b, false
 	}
 	row, ok := l.table.Find(s)
 	if ok {
+		markCoding(n)
 		if note := row.Get("finding"); note != "" {
 			rt.find("lookup."+l.table.Name, n, note)
 		}
@@ -148,9 +158,9 @@ func (c *compiler) checkTable(e *schema.Element, t *schema.Type, y *ynode, table
 	}
 }
 
-func placeOf(origin string, v *value) string {
+func placeOf(rt *run, origin string, v *value) string {
 	if origin == "" && len(v.paths) > 0 {
-		return v.paths[0].text
+		return v.paths[0].placeText(rt)
 	}
 	return origin
 }

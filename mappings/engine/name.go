@@ -14,6 +14,8 @@ var nameUse = map[string]string{"L": "official", "R": "official", "C": "official
 type person struct {
 	family, given, middle, prefix string
 	suffix                        []string
+	// familyFirst: XPN.11 says so (F), or the name is a transcription (XPN.8), which keeps the order of the original.
+	familyFirst bool
 }
 
 // fnHumanName writes names from XPN repetitions. `text` is always the whole
@@ -21,17 +23,18 @@ type person struct {
 // not guessed apart. XPN.15 is a name by which people call someone.
 func fnHumanName(c *call, b []byte) ([]byte, bool) {
 	return c.join(0, b, func(b []byte, n source.Node) ([]byte, bool) {
-		p := person{strings.TrimSpace(n.C(1).C(1).Text()), strings.TrimSpace(n.C(2).Text()), strings.TrimSpace(n.C(3).Text()),
-			strings.TrimSpace(n.C(5).Text()), texts(n.C(4), n.C(6), n.C(14))}
+		p := person{family: strings.TrimSpace(n.C(1).C(1).Text()), given: strings.TrimSpace(n.C(2).Text()), middle: strings.TrimSpace(n.C(3).Text()),
+			prefix: strings.TrimSpace(n.C(5).Text()), suffix: texts(n.C(4), n.C(6), n.C(14))}
 		called := strings.TrimSpace(n.C(15).Text())
 		if p.family == "" && p.given == "" && called == "" {
 			return b, false
 		}
 		wrote := p.family != "" || p.given != ""
 		if wrote {
-			use := strings.ToUpper(strings.TrimSpace(n.C(7).Text()))
-			b = p.append(b, nameUse[use])
-			b = append(b, representation(n.C(8).Text())...)
+			use, written := strings.ToUpper(strings.TrimSpace(n.C(7).Text())), representation(n.C(8).Text())
+			order := strings.ToUpper(n.C(11).Text())
+			p.familyFirst = order == "F" || order == "" && written != ""
+			b = append(p.append(b, nameUse[use]), written...)
 			start, _ := c.rt.dateTimeText(n.C(12))
 			end, _ := c.rt.dateTimeText(n.C(13))
 			if start != "" || end != "" {
@@ -89,10 +92,13 @@ func appendStrings(b []byte, list []string) []byte {
 	return append(b, ']')
 }
 
-// text joins the parts as the script does: Han without blanks, family first.
+// text joins the parts as the script does: Han without blanks, family first; Latin given name first, unless the sender says otherwise.
 func (p *person) text() string {
 	if !isASCII(p.family + p.given) {
 		return p.family + p.given + p.middle
+	}
+	if p.familyFirst {
+		return strings.Join(strings.Fields(p.family+" "+p.given+" "+p.middle), " ")
 	}
 	return strings.Join(strings.Fields(p.given+" "+p.middle+" "+p.family), " ")
 }

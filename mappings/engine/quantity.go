@@ -35,6 +35,12 @@ func unitOf(n source.Node, table *Table) unit {
 	if !n.Valid() {
 		return unit{}
 	}
+	if whole := wholeField(n); whole != n.Raw() || !n.Leaf() {
+		// 10^9/L and 10~9/L are units whose signs the sender did not escape.
+		if row, ok := table.Find(whole); ok || brokenPower(n) {
+			return unit{text: strings.TrimSpace(whole), code: row.Get("to")}
+		}
+	}
 	code, text := n.C(1).Text(), n.C(2).Text()
 	if text == "" {
 		text = code
@@ -48,6 +54,15 @@ func unitOf(n source.Node, table *Table) unit {
 		u.code = ucumOf(text, table)
 	}
 	return u
+}
+
+// brokenPower says that a unit was cut inside a power of ten: 10 ^ 9/L.
+func brokenPower(n source.Node) bool {
+	head, rest := n.C(1).Peek(), n.C(2).Peek()
+	if n.Leaf() {
+		rest = n.NextSame().Peek()
+	}
+	return strings.HasSuffix(head, "10") && rest != "" && rest[0] >= '0' && rest[0] <= '9'
 }
 
 func ucumOf(s string, table *Table) string {
@@ -132,7 +147,8 @@ func isASCII(s string) bool {
 type measure struct {
 	comparator string // of FHIR
 	number     string // JSON lexeme
-	flag       string // the sign beside the number
+	flag       string // the sign behind the number
+	star       bool   // a star stands before it
 	plain      bool   // the number is written as JSON writes it
 }
 
@@ -150,7 +166,7 @@ func readMeasure(s string, decimalComma bool) (m measure, ok bool) {
 		s = norm.NFKC.String(s)
 	}
 	if rest, star := strings.CutPrefix(s, "*"); star {
-		s, m.flag = strings.TrimSpace(rest), "*"
+		s, m.star = strings.TrimSpace(rest), true
 	}
 	for _, k := range comparators {
 		if rest, found := strings.CutPrefix(s, k.sign); found {

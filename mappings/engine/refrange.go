@@ -8,6 +8,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	fhirvalue "meridian/fhir/value"
+	"meridian/mappings/source"
 )
 
 // bounds is what could be read from a reference text; an empty bound is open.
@@ -60,7 +61,7 @@ func appendRangeText(b []byte, text string) []byte {
 		}
 		switch {
 		case r == ' ' || r == '\t' || r == '　':
-		case r == '~':
+		case r == '~' || r == '^': // ^ of a pair that was sent as two components
 			b = append(b, '-')
 		case r < 0x80:
 			b = append(b, byte(r))
@@ -300,14 +301,18 @@ const (
 	rangeSex
 )
 
-var rangeParams = []param{{name: "text", kind: argText}, {name: "unit", kind: argNode, optional: true},
+var rangeParams = []param{{name: "text", kind: argNode}, {name: "unit", kind: argNode, optional: true},
 	{name: "units", kind: argTable}, {name: "sex", kind: argText, optional: true}}
 
 // fnRefRange writes referenceRange from OBX-7: the text byte for byte, and the
 // bounds where the text has exactly one reading. Of ranges for men and women
 // that of the person's sex is taken where it is certain; of phases and ages none is chosen.
 func fnRefRange(c *call, b []byte) ([]byte, bool) {
-	text, n := c.text(rangeText)
+	n := c.node(rangeText)
+	if n.State() != source.Present {
+		return b, false
+	}
+	text := wholeField(n)
 	if strings.TrimSpace(text) == "" {
 		return b, false
 	}

@@ -95,6 +95,15 @@ func (m *Map) Run(tree *source.Tree, src *Source, received time.Time) (*Result, 
 	rt := runs.Get().(*run)
 	defer rt.release()
 	rt.start(m, tree, src, received)
+	if src.Layer == "" {
+		for _, layer := range m.autos {
+			if layer.auto.holds(rt) {
+				m = layer
+				rt.start(m, tree, src, received)
+				break
+			}
+		}
+	}
 	res := &Result{Map: m.id()}
 	rt.do(res)
 	res.Findings, res.Unmapped = rt.findings, rt.unmapped
@@ -155,7 +164,7 @@ func (rt *run) start(m *Map, tree *source.Tree, src *Source, received time.Time)
 	}
 	rt.shared = rt.shared[:m.shared+1]
 	clear(rt.shared)
-	rt.msgZone = messageZone(tree)
+	rt.msgZone = messageZone(tree, rt.zone)
 }
 
 // release gives the state back without what it points at.
@@ -195,7 +204,7 @@ func (rt *run) find(code string, at source.Node, text string) {
 	case n == MaxFindings:
 		rt.findings = append(rt.findings, Finding{Code: "findings.limit", Text: "more findings than the limit of " + strconv.Itoa(MaxFindings)})
 	case n < MaxFindings:
-		rt.findings = append(rt.findings, Finding{Code: code, Path: at.Origin(), Text: text})
+		rt.findings = append(rt.findings, Finding{Code: code, Path: at.Start().Origin(), Text: text})
 	}
 }
 

@@ -24,6 +24,7 @@ func sectionOf(obx source.Node, table *Table) string {
 	code := obx.F(3)
 	if s := code.C(1).C(2).Peek(); s != "" {
 		if row, ok := table.Find("&" + s); ok {
+			code.C(1).C(2).Mark()
 			return row.Get("to")
 		}
 	}

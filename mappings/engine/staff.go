@@ -93,15 +93,19 @@ func fnDevice(c *call, b []byte) ([]byte, bool) {
 	return c.appendLogical(b, "device", strings.TrimSpace(n.C(1).Text()), strings.TrimSpace(n.C(2).Text()))
 }
 
-// fnLocation writes a reference to a place from a PL: facility, building, floor, point of care, room, bed, as people say it.
+// fnLocation writes a reference to a place from a PL: by its description and the number of the point of care, or by facility,
+// building, floor, point of care, room and bed, as people say it.
 func fnLocation(c *call, b []byte) ([]byte, bool) {
 	n := c.node(0)
-	s := joinTexts(" ", n.C(4).C(1), n.C(7), n.C(8), n.C(1), n.C(2), n.C(3))
-	if s == "" {
-		return b, false
+	if name := strings.TrimSpace(n.C(9).Text()); name != "" {
+		if parts := joinTexts(" ", n.C(2), n.C(3)); parts != "" {
+			name += " " + parts
+		}
+		n.C(4).C(1).Mark()
+		return c.appendLogical(b, "location", strings.TrimSpace(n.C(1).Text()), name)
 	}
-	b = append(b, `{"display":`...)
-	return append(appendString(b, s), '}'), true
+	s := joinTexts(" ", n.C(4).C(1), n.C(7), n.C(8), n.C(1), n.C(2), n.C(3))
+	return c.appendLogical(b, "location", "", s)
 }
 
 // fnDeceased writes deceased[x] from PID-29 and PID-30.

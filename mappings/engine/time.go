@@ -9,10 +9,25 @@ import (
 )
 
 // messageZone is the offset that MSH-7 states, "" when it states none: times of
-// the message without an offset of their own are read with it.
-func messageZone(t *source.Tree) string {
+// the message without an offset of their own are read with it. An offset that the
+// source's zone has at that moment says only that the sender is in the zone: then the zone's own history holds (Asia/Shanghai
+// had summer time from 1986 to 1991), and the result is "" too.
+func messageZone(t *source.Tree, zone *time.Location) string {
 	msh, _ := source.V2Names().Sym("MSH")
-	return hl7v2.OffsetOf(t.Root().Child(msh).F(7).Peek())
+	s := t.Root().Child(msh).F(7).Peek()
+	offset := hl7v2.OffsetOf(s)
+	if offset == "" {
+		return ""
+	}
+	at, err := hl7v2.ParseTime(s, hl7v2.Zone{})
+	if err != nil {
+		return ""
+	}
+	_, stated := at.Time().Zone()
+	if _, here := at.Time().In(zone).Zone(); here == stated {
+		return ""
+	}
+	return offset
 }
 
 // timeCache keeps the last times of a message: the results of a report share theirs. What is to be said of a time is said once.
@@ -134,9 +149,20 @@ func (rt *run) dateTimeText(n source.Node) (string, bool) {
 	return e.dateTime, e.ok
 }
 
+// stamp reads argument i: the first of its paths that holds a time.
 func (c *call) stamp(i int) *timeEntry {
-	s, n := c.text(i)
-	return c.rt.stamp(s, n)
+	v := &c.args[i].value
+	for _, p := range v.paths {
+		n := p.one(c.rt)
+		s := n.Text()
+		if s == "" {
+			continue
+		}
+		if e := c.rt.stamp(s, n); e.ok {
+			return e
+		}
+	}
+	return c.rt.stamp(v.text, source.Node{})
 }
 
 func fnDateTime(c *call, b []byte) ([]byte, bool) {

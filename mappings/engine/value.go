@@ -121,15 +121,14 @@ func fnObxComponents(c *call, b []byte) ([]byte, bool) {
 		if wrote {
 			b = append(b, ',')
 		}
-		b = append(b, `{"code":`...)
-		b, ok := appendConcept(c, b, x.obx.F(3))
-		if !ok {
+		var ok bool
+		if b, ok = appendConcept(c, append(b, `{"code":`...), x.obx.F(3)); !ok {
 			return b, false
 		}
 		at := len(b)
 		var room [256]byte
-		text, ok := x.append(room[:0])
-		if !ok {
+		text, written := x.append(room[:0])
+		if !written {
 			b = b[:mark]
 			continue
 		}
@@ -203,8 +202,8 @@ func (x *valueCall) string(b []byte, s, code string) ([]byte, bool) {
 	return appendString(b, s), true
 }
 
-// lines joins the repetitions, and those of further rows, with line feeds. Of a
-// value that is one of several components only itself.
+// lines joins the repetitions, and those of further rows. In TX and FT a repetition is a line; in ST it is rather a sign that the
+// sender did not escape (0~2), and stays. Of a value that is one of several components only itself.
 func (x *valueCall) lines() string {
 	if x.repeated() || x.value.Ordinal() > 0 {
 		return wholeText(x.value)
@@ -214,11 +213,24 @@ func (x *valueCall) lines() string {
 	}
 	var lines []string
 	for _, r := range x.rows {
+		if x.typ != "TX" && x.typ != "FT" {
+			lines = append(lines, wholeField(r.F(5)))
+			continue
+		}
 		for n := r.F(5); n.Valid(); n = n.NextSame() {
 			lines = append(lines, wholeText(n))
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+// wholeField is the text of a field that does not repeat by the standard: where it seems to, the sender did not escape the sign (OBX-7 `7~40`).
+func wholeField(n source.Node) string {
+	s := wholeText(n)
+	for r := n.NextSame(); r.Valid(); r = r.NextSame() {
+		s += "~" + wholeText(r)
+	}
+	return s
 }
 
 // wholeText is the text of a field with its components as the sender wrote them.
@@ -286,7 +298,7 @@ func (x *valueCall) result(b []byte) ([]byte, bool) {
 // measured says that an item has a unit or a numeric range.
 func measured(obx source.Node) bool {
 	if blank(obx.F(6)) {
-		r := readBounds(obx.F(7).Peek())
+		r := readBounds(obx.F(7).Raw())
 		return r.low != "" || r.high != ""
 	}
 	return true

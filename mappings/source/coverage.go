@@ -134,3 +134,15 @@ func (n Node) Sym() Sym {
 	}
 	return n.t.nodes[n.i].name
 }
+
+// Start is the segment with which a group begins; any other node itself.
+func (n Node) Start() Node {
+	for n.t != nil {
+		c := n.First()
+		if !c.Valid() || !n.t.nodes[c.i].object {
+			break
+		}
+		n = c
+	}
+	return n
+}
