@@ -40,10 +40,11 @@ type exec struct {
 
 	iters   []*pebble.Iterator
 	forward map[*paramName]*forwardReader
-	all     *pebble.Iterator // A by number, for checks
-	key     []byte
+	all     *cursor // A by number, for checks
 
-	// The body last read.
+	// The body last read, and where it stands: pages and bundles lie side by
+	// side, so that a step or a short seek costs a third of a Get.
+	bodies   *cursor
 	bodyOf   uint64
 	resource store.Resource
 	facts    *search.Facts
@@ -96,14 +97,68 @@ func (e *exec) read(number uint64) bool {
 		return true
 	}
 	e.spend(unitBody)
-	e.key = bodyKey(e.key[:0], number)
-	r, err := e.store.record(e.db, e.key, number, nil)
+	if e.bodies == nil {
+		e.bodies = e.cursor([]byte{prefixBody})
+	}
+	value, ok := e.bodies.get(number)
+	if !ok {
+		e.fail(fmt.Errorf("resource %d has no body: %w", number, errCorrupt))
+		return false
+	}
+	r, err := e.store.readRecord(value, number, nil)
 	if err != nil {
-		e.fail(fmt.Errorf("resource %d: %w", number, err))
+		e.fail(err)
 		return false
 	}
 	e.bodyOf, e.resource, e.facts = number, r, nil
 	return true
+}
+
+// cursor looks numbers up among the keys of one prefix, each of which ends with its number.
+type cursor struct {
+	e      *exec
+	iter   *pebble.Iterator
+	prefix int
+	key    []byte
+	at     uint64 // number under the iterator, when valid
+	valid  bool
+}
+
+func (e *exec) cursor(prefix []byte) *cursor {
+	return &cursor{e: e, iter: e.iter(prefix, after(prefix)), prefix: len(prefix), key: prefix}
+}
+
+// get is the value of a number; ok is false when it has none. Valid until the next get.
+func (c *cursor) get(number uint64) (value []byte, ok bool) {
+	if c.iter == nil {
+		return nil, false
+	}
+	if c.valid && c.at < number {
+		// One step before a seek: often that is it.
+		c.land(c.iter.Next())
+		if c.valid && c.at > number {
+			return nil, false
+		}
+	}
+	if !c.valid || c.at != number {
+		c.key = appendNumber(c.key[:c.prefix], number)
+		c.land(c.iter.SeekGE(c.key))
+	}
+	if !c.valid || c.at != number {
+		c.e.fail(c.iter.Error())
+		return nil, false
+	}
+	value, err := c.iter.ValueAndErr()
+	c.e.fail(err)
+	return value, err == nil
+}
+
+// land notes what is under the iterator.
+func (c *cursor) land(valid bool) {
+	c.e.keys++
+	if c.valid = valid; valid {
+		c.at = numberAt(c.iter.Key())
+	}
 }
 
 // factsOf recomputes the facts of a resource from its body; nil on an error.
@@ -124,10 +179,7 @@ func (e *exec) factsOf(number uint64) *search.Facts {
 
 // forwardReader looks up D of one parameter.
 type forwardReader struct {
-	e      *exec
-	iter   *pebble.Iterator
-	prefix int
-	key    []byte
+	*cursor
 	number uint64 // last looked up; 0 is none
 	value  []byte // of number; nil when it has none
 }
@@ -136,8 +188,7 @@ func (e *exec) forwardOf(p *paramName) *forwardReader {
 	if f := e.forward[p]; f != nil {
 		return f
 	}
-	prefix := forwardPrefix(nil, e.typ.number, p.number)
-	f := &forwardReader{e: e, iter: e.iter(prefix, after(prefix)), prefix: len(prefix), key: prefix}
+	f := &forwardReader{cursor: e.cursor(forwardPrefix(nil, e.typ.number, p.number))}
 	if e.forward == nil {
 		e.forward = map[*paramName]*forwardReader{}
 	}
@@ -147,36 +198,21 @@ func (e *exec) forwardOf(p *paramName) *forwardReader {
 
 // get is the forward value of a resource, nil when it has none. Valid until the next get.
 func (f *forwardReader) get(number uint64) []byte {
-	if f.number == number || f.iter == nil {
-		return f.value
+	if f.number != number {
+		f.e.spend(unitForward)
+		f.number = number
+		f.value, _ = f.cursor.get(number)
 	}
-	f.e.spend(unitForward)
-	f.e.keys++
-	f.key = appendNumber(f.key[:f.prefix], number)
-	f.number, f.value = number, nil
-	if f.iter.SeekGE(f.key) && string(f.iter.Key()) == string(f.key) {
-		f.value = f.iter.Value()
-	}
-	f.e.fail(f.iter.Error())
 	return f.value
 }
 
 // presence is the A value of a resource; ok is false when it is deleted or of another type.
 func (e *exec) presence(number uint64) (bits []byte, ok bool) {
 	if e.all == nil {
-		prefix := appendNum([]byte{prefixAll}, e.typ.number)
-		if e.all = e.iter(prefix, after(prefix)); e.all == nil {
-			return nil, false
-		}
+		e.all = e.cursor(appendNum([]byte{prefixAll}, e.typ.number))
 	}
 	e.spend(unitSeek)
-	e.keys++
-	e.key = allKey(e.key[:0], e.typ.number, number)
-	if !e.all.SeekGE(e.key) || string(e.all.Key()) != string(e.key) {
-		e.fail(e.all.Error())
-		return nil, false
-	}
-	return e.all.Value(), true
+	return e.all.get(number)
 }
 
 func hasBit(bits []byte, n uint32) bool { return int(n/8) < len(bits) && bits[n/8]&(1<<(n%8)) != 0 }

@@ -53,6 +53,11 @@ func (s *Store) record(db getter, at []byte, number uint64, key *store.Key) (sto
 		return store.Resource{}, err
 	}
 	defer closer.Close()
+	return s.readRecord(value, number, key)
+}
+
+// readRecord copies what the value of an R or V holds.
+func (s *Store) readRecord(value []byte, number uint64, key *store.Key) (store.Resource, error) {
 	h, body, err := cutHeader(value)
 	if err != nil {
 		return store.Resource{}, err
@@ -67,7 +72,8 @@ func (s *Store) record(db getter, at []byte, number uint64, key *store.Key) (sto
 	return resource(t.name, string(h.id), number, &h, body), nil
 }
 
-// ReadMany gives the current versions in the order of keys, all of one moment.
+// ReadMany gives the current versions in the order of keys, from the cache of
+// bodies where they are there.
 func (s *Store) ReadMany(ctx context.Context, keys []store.Key) ([]store.Resource, error) {
 	if len(keys) > store.MaxReadMany {
 		return nil, fmt.Errorf("read %d resources at once: %w", len(keys), store.ErrTooLarge)
@@ -76,19 +82,23 @@ func (s *Store) ReadMany(ctx context.Context, keys []store.Key) ([]store.Resourc
 		return nil, store.ErrClosed
 	}
 	defer s.leave()
-	snapshot := s.db.NewSnapshot()
-	defer snapshot.Close()
 	out := make([]store.Resource, len(keys))
 	for i, key := range keys {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		r, found, err := s.current(snapshot, key)
+		r, ok, ticket := s.bodies.get(key)
+		if ok {
+			out[i] = r
+			continue
+		}
+		r, found, err := s.current(s.db, key)
 		if err != nil {
 			return nil, fmt.Errorf("read %s/%s: %w", key.Type, key.ID, err)
 		}
 		if out[i].Key = key; found {
 			out[i] = r
+			s.bodies.put(r, ticket)
 		}
 	}
 	return out, nil
