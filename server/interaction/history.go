@@ -14,7 +14,7 @@ import (
 // HistoryParams of the history of an instance, of a type (Key.ID empty) or of all (Key empty).
 type HistoryParams struct {
 	Key store.Key
-	// Query: _count, _since (inclusive), _before (exclusive), _cursor. Others are refused.
+	// Query: _count (0 asks for the total alone), _since (inclusive), _before (exclusive), _cursor. Others are refused.
 	Query []search.Pair
 }
 
@@ -38,6 +38,11 @@ func (s *Service) History(ctx context.Context, dst []byte, p HistoryParams) ([]b
 	if err != nil {
 		return dst, err
 	}
+	totalOnly := req.params.Limit == 0
+	if totalOnly && p.Key.ID == "" {
+		return dst, issue.New(issue.NotSupported, "history.total", "_count=0 asks for a total, which only the history of one resource has", "")
+	}
+	req.params.Limit = max(req.params.Limit, 1)
 	page, err := s.store.History(ctx, req.params)
 	if err != nil {
 		return dst, s.readError(err, p.Key)
@@ -46,6 +51,9 @@ func (s *Service) History(ctx context.Context, dst []byte, p HistoryParams) ([]b
 		if _, err := s.store.Read(ctx, p.Key); err != nil {
 			return dst, s.readError(err, p.Key)
 		}
+	}
+	if totalOnly {
+		page.Rows, page.Next = nil, ""
 	}
 	return s.appendHistory(dst, &p, req, &page), nil
 }
@@ -104,7 +112,7 @@ func (s *Service) historyParam(p *store.HistoryParams, q *search.Pair) error {
 	switch q.Name {
 	case "_count":
 		n, err := strconv.Atoi(q.Value)
-		if err != nil || n < 1 {
+		if err != nil || n < 0 {
 			return bad()
 		}
 		p.Limit = min(n, s.limits.MaxPageSize)

@@ -3,6 +3,7 @@ package interaction
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"meridian/server/store"
@@ -33,6 +34,20 @@ func (s *Service) Read(ctx context.Context, p ReadParams) (ReadResult, error) {
 		return ReadResult{}, s.readError(err, p.Key)
 	}
 	return answerRead(r, &p)
+}
+
+// readyTimeout is how long the store may take to answer Ready.
+const readyTimeout = time.Second
+
+// Ready says whether the store answers: it reads one resource, which need not
+// be there. The error is internal.
+func (s *Service) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	if _, err := s.store.Read(ctx, store.Key{Type: "Basic", ID: "ready"}); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("read from the store: %w", err)
+	}
+	return nil
 }
 
 func (s *Service) readError(err error, key store.Key) error {
