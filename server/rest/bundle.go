@@ -44,11 +44,17 @@ func searchForm(x *call) error {
 	default:
 		return issue.New(issue.NotSupported, "search.content-type", "a search by POST is sent as "+formType, "").WithStatus(http.StatusUnsupportedMediaType)
 	}
+	if err := checkCharset(x.header("Content-Type")); err != nil {
+		return err
+	}
 	body, err := x.readBody()
 	if err != nil {
 		return err
 	}
-	form, format := x.takeFormat(string(body))
+	form, format, err := x.takeFormat(string(body))
+	if err != nil {
+		return err
+	}
 	if format != "" && !isJSON(format) {
 		return notAcceptable()
 	}
@@ -77,7 +83,7 @@ func (x *call) search(query string) error {
 // https://hl7.org/fhir/R4/http.html#history
 func history(x *call) error {
 	key := store.Key{Type: x.Param("type"), ID: x.Param("id")}
-	if key.ID != "" {
+	if x.interaction == "history-instance" {
 		if err := x.checkInstance(key); err != nil {
 			return err
 		}

@@ -68,6 +68,28 @@ func (x *call) header(name string) string {
 	return ""
 }
 
+// list gives a header that is a list, also where it is sent on several lines.
+func (x *call) list(name string) string {
+	if v := x.Request().Header[name]; len(v) > 1 {
+		return strings.Join(v, ", ")
+	}
+	return x.header(name)
+}
+
+// condition gives the one value of a header that makes a write conditional. Sent
+// without a value, or twice, it would be ignored and the write done anyway. Issue code: value.
+func (x *call) condition(name string) (string, error) {
+	v := x.Request().Header[name]
+	if len(v) == 0 {
+		return "", nil
+	}
+	text := strings.TrimSpace(strings.Join(v, ", "))
+	if text == "" || len(v) > 1 && name == "If-None-Exist" {
+		return "", issue.New(issue.Value, "condition.header", "the header "+name+" is sent without a value, or more than once", "")
+	}
+	return text, nil
+}
+
 // typeName is the resource type of the address for metrics and log: "" when it is none.
 func (x *call) typeName() string {
 	if t := x.Param("type"); interaction.IsResourceType(t) {
@@ -151,14 +173,32 @@ func (x *call) resourceBody() ([]byte, error) {
 	return x.readBody()
 }
 
-// checkContentType: JSON, or nothing said.
+// checkContentType: JSON in UTF-8, or nothing said.
 func (x *call) checkContentType() error {
-	typ, _, _ := strings.Cut(x.header("Content-Type"), ";")
+	header := x.header("Content-Type")
+	typ, _, _ := strings.Cut(header, ";")
 	switch strings.ToLower(strings.TrimSpace(typ)) {
 	case "", "application/fhir+json", "application/json", "text/json", "application/json+fhir":
-		return nil
+		return checkCharset(header)
 	case "application/fhir+xml", "application/xml", "text/xml", "application/xml+fhir":
 		return issue.New(issue.NotSupported, "body.xml", "this server does not read XML; send application/fhir+json", "").WithStatus(http.StatusUnsupportedMediaType)
 	}
 	return issue.New(issue.NotSupported, "body.type", "the Content-Type of a resource is application/fhir+json", "").WithStatus(http.StatusUnsupportedMediaType)
+}
+
+// checkCharset refuses a Content-Type that names another charset than UTF-8
+// (RFC 8259 section 8.1), since the bytes would be read as what they are not.
+func checkCharset(contentType string) error {
+	for i, param := range strings.Split(contentType, ";") {
+		name, value, _ := strings.Cut(param, "=")
+		if i == 0 || !strings.EqualFold(strings.TrimSpace(name), "charset") {
+			continue
+		}
+		switch strings.ToLower(strings.Trim(value, "\" \t")) {
+		case "utf-8", "utf8", "us-ascii":
+		default:
+			return issue.New(issue.NotSupported, "body.charset", "a body is read in UTF-8 only", "").WithStatus(http.StatusUnsupportedMediaType)
+		}
+	}
+	return nil
 }

@@ -20,10 +20,14 @@ func (h *Handler) healthz(c echo.Context) error { return c.String(http.StatusOK,
 // readyz says that requests should come here.
 func (h *Handler) readyz(c echo.Context) error {
 	reason := ""
-	if h.service() == nil {
+	if service := h.service(); service == nil {
 		reason = "starting"
-	} else if h.ready != nil {
-		if err := h.ready(); err != nil {
+	} else {
+		err := service.Ready(c.Request().Context())
+		if err == nil && h.ready != nil {
+			err = h.ready()
+		}
+		if err != nil {
 			reason = "not ready"
 			h.errors.LogAttrs(c.Request().Context(), slog.LevelWarn, "not ready", logError(err)...)
 		}
@@ -48,13 +52,28 @@ func (h *Handler) routeError(err error, c echo.Context) {
 	var he *echo.HTTPError
 	switch {
 	case errors.As(err, &he) && he.Code == http.StatusMethodNotAllowed:
-		x.fail(issue.New(issue.NotSupported, "method.unsupported", "this address does not take "+methodText(c.Request().Method)+"; the header Allow names what it takes", "").WithStatus(he.Code))
+		x.fail(errMethod(c.Request().Method))
 	case errors.As(err, &he) && he.Code == http.StatusNotFound:
-		x.fail(issue.New(issue.NotFound, "route.unknown", "there is nothing at this address; the FHIR service is at "+h.base, ""))
+		x.fail(h.errRoute())
 	default:
 		x.fail(err)
 	}
 	h.observe(x, start)
+}
+
+func (h *Handler) errRoute() error {
+	return issue.New(issue.NotFound, "route.unknown", "there is nothing at this address; the FHIR service is at "+h.base, "")
+}
+
+func errMethod(method string) error {
+	return issue.New(issue.NotSupported, "method.unsupported", "this address does not take "+methodText(method)+"; the header Allow names what it takes", "").WithStatus(http.StatusMethodNotAllowed)
+}
+
+// readOnly answers the methods that an address does not take where the route
+// of a resource type would take its name for a type.
+func readOnly(x *call) error {
+	x.Response().Header().Set("Allow", "GET, HEAD")
+	return errMethod(x.Request().Method)
 }
 
 // methodText repeats only methods that exist.

@@ -15,11 +15,15 @@ import (
 // https://hl7.org/fhir/R4/http.html#mime-type, https://hl7.org/fhir/R4/http.html#ops
 func (x *call) negotiate() error {
 	format := ""
+	var err error
 	if raw := x.Request().URL.RawQuery; raw != "" {
-		x.query, format = x.takeFormat(raw)
+		x.query, format, err = x.takeFormat(raw)
 	}
 	if prefer := x.Request().Header["Prefer"]; len(prefer) > 0 {
 		x.readPrefer(prefer)
+	}
+	if err != nil {
+		return err
 	}
 	if format != "" {
 		if !isJSON(format) {
@@ -28,7 +32,7 @@ func (x *call) negotiate() error {
 		return nil
 	}
 	for i, accept := range x.Request().Header["Accept"] {
-		if acceptsJSON(accept) {
+		if acceptsJSON(accept) || strings.TrimSpace(accept) == "" { // an empty header says nothing
 			return nil
 		}
 		if i == len(x.Request().Header["Accept"])-1 {
@@ -39,9 +43,9 @@ func (x *call) negotiate() error {
 }
 
 // takeFormat takes _format and _pretty out of a query string.
-func (x *call) takeFormat(raw string) (rest, format string) {
+func (x *call) takeFormat(raw string) (rest, format string, err error) {
 	if !strings.Contains(raw, "_format") && !strings.Contains(raw, "_pretty") {
-		return raw, ""
+		return raw, "", nil
 	}
 	var kept []string
 	for part := range strings.SplitSeq(raw, "&") {
@@ -55,12 +59,14 @@ func (x *call) takeFormat(raw string) (rest, format string) {
 				format = value
 			}
 		case "_pretty":
-			x.pretty = value == "true"
+			if x.pretty = value == "true"; !x.pretty && value != "false" {
+				err = issue.New(issue.Value, "format.pretty", "_pretty is true or false", "")
+			}
 		default:
 			kept = append(kept, part)
 		}
 	}
-	return strings.Join(kept, "&"), format
+	return strings.Join(kept, "&"), format, err
 }
 
 func (x *call) readPrefer(values []string) {

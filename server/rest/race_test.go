@@ -20,7 +20,7 @@ func (s *server) send(method, target, body string, headers ...string) *httptest.
 		r = httptest.NewRequest(method, target, strings.NewReader(body))
 	}
 	for i := 0; i+1 < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
+		r.Header.Add(headers[i], headers[i+1])
 	}
 	w := httptest.NewRecorder()
 	s.handler.ServeHTTP(w, r)

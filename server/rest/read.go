@@ -54,7 +54,7 @@ func (x *call) checkInstance(key store.Key) error {
 }
 
 func (x *call) readConditions(p *interaction.ReadParams) {
-	p.IfNoneMatch = x.header("If-None-Match")
+	p.IfNoneMatch = x.list("If-None-Match")
 	if since := x.header("If-Modified-Since"); since != "" {
 		// A date that cannot be read asks nothing (RFC 9110 section 13.1.3).
 		p.IfModifiedSince, _ = http.ParseTime(since)

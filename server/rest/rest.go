@@ -51,7 +51,7 @@ type Options struct {
 	ErrorLog *slog.Logger
 	// Metrics is the registry that /metrics shows; nil makes one.
 	Metrics *prometheus.Registry
-	// Ready says, beside the service being there, whether requests should come here; nil for always.
+	// Ready says, beside the service being there and its store answering, whether requests should come here; nil for always.
 	Ready func() error
 	// Mounts are further handlers by path prefix ("/messages").
 	Mounts map[string]http.Handler
@@ -110,8 +110,9 @@ func New(o Options) *Handler {
 	h.echo.GET("/readyz", h.readyz)
 	h.echo.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(reg, promhttp.HandlerOpts{})))
 	for prefix, sub := range o.Mounts {
-		h.echo.Any(prefix, echo.WrapHandler(sub))
-		h.echo.Any(prefix+"/*", echo.WrapHandler(sub))
+		mounted := echo.WrapHandler(h.outcomes(sub))
+		h.echo.Any(prefix, mounted)
+		h.echo.Any(prefix+"/*", mounted)
 	}
 	return h
 }
@@ -130,6 +131,9 @@ func (h *Handler) routes() {
 	}
 	both("/metadata", "capabilities", capabilities)
 	both("/_history", "history-system", history)
+	for _, path := range []string{"/metadata", "/_history"} {
+		g.Match([]string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}, path, h.on("unknown", readOnly))
+	}
 	both("/:type", "search-type", search)
 	both("/:type/_search", "search-type", search)
 	g.POST("/:type/_search", h.on("search-type", searchForm))

@@ -16,7 +16,11 @@ func create(x *call) error {
 	if err != nil {
 		return err
 	}
-	r, err := x.service.Create(x.ctx, interaction.CreateParams{Type: x.Param("type"), Body: body, IfNoneExist: x.header("If-None-Exist")})
+	criterion, err := x.condition("If-None-Exist")
+	if err != nil {
+		return err
+	}
+	r, err := x.service.Create(x.ctx, interaction.CreateParams{Type: x.Param("type"), Body: body, IfNoneExist: criterion})
 	return x.answerWrite(&r, err)
 }
 
@@ -26,7 +30,11 @@ func update(x *call) error {
 	if err != nil {
 		return err
 	}
-	p := interaction.UpdateParams{Type: x.Param("type"), ID: x.Param("id"), Body: body, Conditions: x.writeConditions()}
+	conditions, err := x.writeConditions()
+	if err != nil {
+		return err
+	}
+	p := interaction.UpdateParams{Type: x.Param("type"), ID: x.Param("id"), Body: body, Conditions: conditions}
 	if p.ID == "" {
 		p.Criterion = x.query
 	}
@@ -36,7 +44,11 @@ func update(x *call) error {
 
 // https://hl7.org/fhir/R4/http.html#delete
 func remove(x *call) error {
-	p := interaction.DeleteParams{Type: x.Param("type"), ID: x.Param("id"), Conditions: x.writeConditions()}
+	conditions, err := x.writeConditions()
+	if err != nil {
+		return err
+	}
+	p := interaction.DeleteParams{Type: x.Param("type"), ID: x.Param("id"), Conditions: conditions}
 	if p.ID == "" {
 		p.Criterion = x.query
 	}
@@ -44,8 +56,12 @@ func remove(x *call) error {
 	return x.answerWrite(&r, err)
 }
 
-func (x *call) writeConditions() interaction.Conditions {
-	return interaction.Conditions{IfMatch: x.header("If-Match"), IfNoneMatch: x.header("If-None-Match")}
+func (x *call) writeConditions() (c interaction.Conditions, err error) {
+	if c.IfMatch, err = x.condition("If-Match"); err != nil {
+		return c, err
+	}
+	c.IfNoneMatch, err = x.condition("If-None-Match")
+	return c, err
 }
 
 // answerWrite answers as Prefer asks; a delete has no representation.
