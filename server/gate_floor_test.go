@@ -164,7 +164,6 @@ func openFloor(b *testing.B) *pebble.DB {
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
 	}
-	o.Logger = pebble.DefaultLogger
 	o.Logger = quiet{}
 	db, err := pebble.Open(gateDir(b), &o)
 	if err != nil {

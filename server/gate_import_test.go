@@ -304,12 +304,14 @@ func (g *gate) afterCrash(b *testing.B) float64 {
 		var all sync.WaitGroup
 		for c := range importClients {
 			all.Go(func() {
-				w, err := http.DefaultClient, error(nil)
-				for i := c; err == nil; i += importClients {
+				for i := c; ; i += importClients {
 					bundle, _ := patientBundle(i)
-					var resp *http.Response
-					if resp, err = w.Post("http://"+p.http+"/fhir", "application/fhir+json", bytes.NewReader(bundle)); err == nil {
-						resp.Body.Close()
+					resp, err := http.Post("http://"+p.http+"/fhir", "application/fhir+json", bytes.NewReader(bundle))
+					if err != nil {
+						return // killed
+					}
+					resp.Body.Close()
+					if resp.StatusCode == http.StatusOK {
 						done.Add(1)
 					}
 				}
@@ -317,8 +319,10 @@ func (g *gate) afterCrash(b *testing.B) float64 {
 		}
 		all.Wait()
 	}()
-	for done.Load() < int64(bundles) {
-		time.Sleep(time.Millisecond)
+	for deadline := time.Now().Add(5 * time.Minute); done.Load() < int64(bundles); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.Fatalf("the load stands still:\n%s", p.log)
+		}
 	}
 	_ = p.cmd.Process.Kill()
 	_ = p.cmd.Wait()
