@@ -21,19 +21,26 @@ import (
 type messagesCommand struct {
 	Server string `default:"http://127.0.0.1:8080" env:"MERIDIAN_SERVER" placeholder:"URL" help:"Address of the running server (${default})."`
 
-	List   listMessages   `cmd:"" default:"withargs" help:"List messages, newest first."`
-	Show   showMessage    `cmd:"" help:"Show one message: timeline, findings, text."`
-	Replay replayMessages `cmd:"" help:"Run messages again, with the maps and tables as they are now."`
+	List    listMessages   `cmd:"" default:"withargs" help:"List messages, newest first."`
+	Show    showMessage    `cmd:"" help:"Show one message: timeline, findings, text."`
+	Preview previewMessage `cmd:"" help:"Show what a replay of one message would do now."`
+	Replay  replayMessages `cmd:"" help:"Run messages again, with the maps and tables as they are now."`
 }
 
 type listMessages struct {
 	State string `enum:",pending,leased,done,parked" default:"" placeholder:"STATE" help:"pending, leased, done or parked; all when not given."`
 	Label string `placeholder:"LABEL" help:"Outcome or reason: committed, stale, patient.unidentified, …"`
-	Limit int    `default:"50" placeholder:"N" help:"How many (${default})."`
+	Limit int    `default:"50" placeholder:"N" help:"How many, at most 1000 (${default})."`
+	After string `placeholder:"ID" help:"Go on after this message: the next page."`
 }
 
 type showMessage struct {
 	ID string `arg:"" help:"The message's id."`
+}
+
+type previewMessage struct {
+	ID   string `arg:"" help:"The message's id."`
+	Body bool   `help:"Print the resources too."`
 }
 
 type replayMessages struct {
@@ -84,6 +91,9 @@ func (l *listMessages) Run(ctx context.Context, m *messagesCommand) error {
 	if l.Label != "" {
 		q.Set("label", l.Label)
 	}
+	if l.After != "" {
+		q.Set("after", l.After)
+	}
 	var list inbox.List
 	if err := (client{m.Server}).do(ctx, "GET", "/ops/messages?"+q.Encode(), &list); err != nil {
 		return err
@@ -112,6 +122,9 @@ func (l *listMessages) Run(ctx context.Context, m *messagesCommand) error {
 		}
 	}
 	fmt.Println()
+	if list.Next != "" {
+		fmt.Printf("there are more: --after %s\n", list.Next)
+	}
 	return nil
 }
 
@@ -125,28 +138,65 @@ func (s *showMessage) Run(ctx context.Context, m *messagesCommand) error {
 	if env := x.Envelope; env != nil {
 		fmt.Printf("source %s (%s), %s version %s, charset %s (declared %q), map %s\n", env.Source, env.Remote, env.Type, env.Version, env.Charset, env.Declared, env.Map)
 		fmt.Printf("resources %d, written %d\n", env.Resources, env.Written)
-		if p := env.Parked; p != nil {
-			fmt.Printf("parked at %s: %s at %s\n  %s\n  %s\n", p.Stage, p.Code, p.Path, p.Hint, p.HintZH)
-		}
+		printParked(env.Parked)
 		for _, t := range env.Timeline {
 			fmt.Printf("  %s  %s %s\n", t.At.Local().Format("2006-01-02 15:04:05.000"), t.State, t.Detail)
 		}
-		for _, f := range env.Findings {
-			fmt.Printf("  finding %s at %s: %s\n", f.Code, f.Path, f.Text)
-		}
-		for _, u := range env.Unmapped {
-			fmt.Printf("  unmapped %s %s at %s (unit %s)\n", u.Table, u.Code, u.Path, u.Unit)
-		}
-		for _, u := range env.Unread {
-			fmt.Printf("  not read %s, %d times, first at %s\n", u.Place, u.Count, u.First)
-		}
+		printFindings(env.Findings, env.Unmapped, env.Unread)
 	}
-	if d, err := hl7v2.Decode(x.Raw, hl7v2.DecodeOptions{}); err == nil {
+	var as hl7v2.DecodeOptions
+	if x.Envelope != nil {
+		as.Override = x.Envelope.Charset // as the server read it
+	}
+	if d, err := hl7v2.Decode(x.Raw, as); err == nil {
 		fmt.Println(strings.ReplaceAll(d.Text, "\r", "\n"))
 	} else {
 		fmt.Printf("%d bytes that cannot be decoded: %v\n", len(x.Raw), err)
 	}
 	return nil
+}
+
+// Run prints what a replay would do.
+func (c *previewMessage) Run(ctx context.Context, m *messagesCommand) error {
+	var p inbox.Preview
+	if err := (client{m.Server}).do(ctx, "GET", "/ops/messages/"+url.PathEscape(c.ID)+"/preview", &p); err != nil {
+		return err
+	}
+	fmt.Printf("a replay would end as: %s\n", p.Outcome)
+	printParked(p.Parked)
+	for _, r := range p.Resources {
+		fmt.Printf("  %-9s %s/%s", r.Effect, r.Type, r.ID)
+		if r.Version > 0 {
+			fmt.Printf(" (version %d stands)", r.Version)
+		}
+		if len(r.Changed) > 0 {
+			fmt.Printf(": %s", strings.Join(r.Changed, ", "))
+		}
+		fmt.Println()
+		if c.Body && r.Body != nil {
+			fmt.Printf("    %s\n", r.Body)
+		}
+	}
+	printFindings(p.Findings, p.Unmapped, p.Unread)
+	return nil
+}
+
+func printParked(p *inbox.Parked) {
+	if p != nil {
+		fmt.Printf("parked at %s: %s at %s\n  %s\n  %s\n", p.Stage, p.Code, p.Path, p.Hint, p.HintZH)
+	}
+}
+
+func printFindings(findings []inbox.Finding, unmapped []inbox.Unmapped, unread []inbox.Unread) {
+	for _, f := range findings {
+		fmt.Printf("  finding %s at %s: %s\n", f.Code, f.Path, f.Text)
+	}
+	for _, u := range unmapped {
+		fmt.Printf("  unmapped %s %s at %s (unit %s)\n", u.Table, u.Code, u.Path, u.Unit)
+	}
+	for _, u := range unread {
+		fmt.Printf("  not read %s, %d times, first at %s\n", u.Place, u.Count, u.First)
+	}
 }
 
 // Run makes messages pending again.

@@ -47,7 +47,7 @@ func errorCode(p *Parked) hl7v2.ErrorCode {
 // mapPath is a path of a map that ends at a field: pr.PATIENT.PID.f3[5=PI].1.
 var mapPath = regexp.MustCompile(`(?:^|\.)([A-Z][A-Z0-9]{2})\.f(\d+)(?:\[[^\]]*\])?((?:\.\d+)*)$`)
 
-// place is ERR-2 of a path: a position in the message, or the field that a path of the map reads.
+// place is a position in the message: the path itself, or the field that a path of the map reads.
 func place(path string) string {
 	if m := mapPath.FindStringSubmatch(path); m != nil {
 		return m[1] + "." + m[2] + m[3]
@@ -58,7 +58,7 @@ func place(path string) string {
 // parkedError is the ERR segment of a parked message: ERR-2 its place, ERR-3
 // the code by its reason, ERR-8 what a person can do.
 func parkedError(p *Parked) *hl7v2.AckError {
-	e := &hl7v2.AckError{Code: errorCode(p), Place: place(p.Path), Text: p.HintZH, Diagnostic: p.Code}
+	e := &hl7v2.AckError{Code: errorCode(p), Place: p.Path, Text: p.HintZH, Diagnostic: p.Code}
 	if e.Text == "" {
 		e.Text = p.Hint
 	}

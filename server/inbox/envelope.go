@@ -84,9 +84,13 @@ func (e *Envelope) ran(res *engine.Result) {
 type Parked struct {
 	Stage  string `json:"stage"`
 	Code   string `json:"code"`
-	Path   string `json:"path,omitempty"`
+	Path   string `json:"path,omitempty"` // position in the message, or element of a resource
 	Hint   string `json:"hint"`
 	HintZH string `json:"hintZH,omitempty"`
+}
+
+func parked(p *engine.Park) *Parked {
+	return &Parked{Stage: p.Stage, Code: p.Code, Path: place(p.Path), Hint: p.Hint, HintZH: p.HintZH}
 }
 
 // Step is one transition.

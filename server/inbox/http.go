@@ -45,6 +45,7 @@ const (
 //	GET  /ops/messages?state=parked&label=map.missing&after=ID&limit=50
 //	GET  /ops/messages/ID          envelope, timeline, findings, raw bytes
 //	GET  /ops/messages/ID/raw      the bytes as they came
+//	GET  /ops/messages/ID/preview  what a replay would do now
 //	POST /ops/messages?source=ID   takes a message; the answer is its acknowledgment
 //	POST /ops/messages/ID/replay
 //	POST /ops/messages/replay?state=parked&label=map.missing     all of a query
@@ -55,6 +56,7 @@ func (in *Inbox) Handler() http.Handler {
 	mux.HandleFunc("POST /ops/messages/replay", in.serveReplayAll)
 	mux.HandleFunc("GET /ops/messages/{id}", in.serveOne)
 	mux.HandleFunc("GET /ops/messages/{id}/raw", in.serveRaw)
+	mux.HandleFunc("GET /ops/messages/{id}/preview", in.servePreview)
 	mux.HandleFunc("POST /ops/messages/{id}/replay", in.serveReplay)
 	return mux
 }
@@ -168,6 +170,15 @@ func (in *Inbox) serveRaw(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/octet-stream")
 		_, _ = w.Write(it.Body)
 	}
+}
+
+func (in *Inbox) servePreview(w http.ResponseWriter, r *http.Request) {
+	p, err := in.Preview(r.Context(), r.PathValue("id"))
+	if err != nil {
+		in.fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, p)
 }
 
 // serveTake takes a message as MLLP does. The body of the answer is the

@@ -82,6 +82,52 @@ func TestOperations(t *testing.T) {
 	})
 }
 
+// A preview says what a replay would do, and does nothing.
+func TestPreview(t *testing.T) {
+	onAll(t, func(t *testing.T, on backend) {
+		b := newBench(t, on, setup{})
+		one := b.give(t, oru(header("0800", "1"), issued("0800"), alt, hbsag))
+		b.wait(t, one)
+		look := func(id string) Preview {
+			t.Helper()
+			code, _, body := b.call(t, "GET", "/ops/messages/"+id+"/preview", "")
+			if code != 200 {
+				t.Fatalf("%d %s", code, body)
+			}
+			return decode[Preview](t, body)
+		}
+		if p := look(one); p.Outcome != "unchanged" || len(p.Resources) != 5 {
+			t.Errorf("the same: %+v", p)
+		}
+		before := b.versions(t)
+		b.Stop()
+		two := b.give(t, oru(header("0900", "2"), issued("0900"), altC, hbsag))
+		effects := map[string]int{}
+		for _, c := range look(two).Resources {
+			effects[c.Type+" "+c.Effect]++
+			if c.Type == "Observation" && c.Effect == "update" && !strings.Contains(strings.Join(c.Changed, " "), "valueQuantity") {
+				t.Errorf("changed: %v", c.Changed)
+			}
+		}
+		if effects["Observation update"] != 1 || effects["Observation unchanged"] != 1 || effects["DiagnosticReport update"] != 1 || effects["Provenance create"] != 1 || effects["Patient unchanged"] != 1 {
+			t.Errorf("a correction: %v", effects)
+		}
+		lost := b.give(t, strings.Replace(oru(header("0900", "3"), issued("0900"), altC), "P0001^^^H001^MR", "", 1))
+		if p := look(lost); p.Outcome != "parked" || p.Parked.Code != "patient.unidentified" {
+			t.Errorf("parked: %+v", p)
+		}
+		late := b.give(t, oru(header("0700", "4"), issued("0700"), altC))
+		if p := look(late); p.Outcome != "stale" || len(p.Resources) != 0 {
+			t.Errorf("stale: %+v", p)
+		}
+		for key, v := range b.versions(t) {
+			if before[key] != v {
+				t.Errorf("%s has version %d", key, v)
+			}
+		}
+	})
+}
+
 // What is refused, and how.
 func TestOperationErrors(t *testing.T) {
 	b := newBench(t, backend{"map", openMap}, setup{limits: Limits{MessageBytes: 6000}, idle: true})
@@ -93,6 +139,7 @@ func TestOperationErrors(t *testing.T) {
 	}{
 		{"GET", "/ops/messages/unknown", "", 404, "not found"},
 		{"GET", "/ops/messages/unknown/raw", "", 404, "not found"},
+		{"GET", "/ops/messages/unknown/preview", "", 404, "not found"},
 		{"POST", "/ops/messages/unknown/replay", "", 404, "not found"},
 		{"POST", "/ops/messages/" + id + "/replay", "", 409, "pending"},
 		{"GET", "/ops/messages?limit=0", "", 400, "limit"},

@@ -109,6 +109,8 @@ type Limits struct {
 	Losses int
 	// StopTime is how long Stop lets running messages work. Default 20 seconds.
 	StopTime time.Duration
+	// StoreTime is how long storing a message may take before its sender is told to send it again. Default 30 seconds.
+	StoreTime time.Duration
 	// AckTime is how long AckMapped waits for the end of a message. Default 10 seconds.
 	AckTime time.Duration
 	// Connections of MLLP at once. Default 256.
@@ -130,6 +132,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.RetryTime, time.Second)
 	or(&l.Losses, 16)
 	or(&l.StopTime, 20*time.Second)
+	or(&l.StoreTime, 30*time.Second)
 	or(&l.AckTime, 10*time.Second)
 	or(&l.Connections, 256)
 	or(&l.IdleTime, 24*time.Hour)

@@ -175,7 +175,7 @@ func (in *Inbox) process(ctx context.Context, w *work) ending {
 	var park *engine.Park
 	switch {
 	case errors.As(err, &park):
-		in.log.Warn("message parked", "message", w.item.ID, "source", w.env.Source, "stage", park.Stage, "code", park.Code, "path", park.Path)
+		in.log.Warn("message parked", "message", w.item.ID, "source", w.env.Source, "stage", park.Stage, "code", park.Code, "path", place(park.Path))
 	case err != nil && w.env.Failures+1 < in.limits.Attempts:
 		return in.again(w, now, err)
 	case err != nil:
@@ -183,7 +183,7 @@ func (in *Inbox) process(ctx context.Context, w *work) ending {
 		in.log.Error("message parked", "message", w.item.ID, "code", park.Code, "error", err)
 	}
 	if park != nil {
-		w.env.Parked = &Parked{Stage: park.Stage, Code: park.Code, Path: park.Path, Hint: park.Hint, HintZH: park.HintZH}
+		w.env.Parked = parked(park)
 		res.State, res.Label, outcome = store.Parked, park.Code, "parked"
 	}
 	in.holds.release(w.lanes, w.item.ID)
@@ -221,23 +221,32 @@ func (in *Inbox) backoff(failures int) time.Duration {
 
 // apply maps the message and commits what it says.
 func (in *Inbox) apply(ctx context.Context, w *work) (outcome string, err error) {
+	res, outcome, err := in.mapped(w)
+	if err != nil || outcome != "" {
+		return outcome, err
+	}
+	return in.commit(ctx, w, res)
+}
+
+// mapped runs the message's map. An outcome that is not empty is the message's end.
+func (in *Inbox) mapped(w *work) (res *engine.Result, outcome string, err error) {
 	if w.park != nil {
-		return "", w.park
+		return nil, "", w.park
 	}
 	m := in.library.Find(w.input)
 	if m == nil {
-		return "", &engine.Park{Stage: "map", Code: "map.missing", Path: "MSH[1].9", Hint: "there is no map for this message type", HintZH: "没有该消息类型的映射"}
+		return nil, "", &engine.Park{Stage: "map", Code: "map.missing", Path: "MSH[1].9", Hint: "there is no map for this message type", HintZH: "没有该消息类型的映射"}
 	}
-	res, err := m.Run(w.tree, &w.src.Source, w.env.Received)
+	res, err = m.Run(w.tree, &w.src.Source, w.env.Received)
 	if res != nil {
 		w.env.ran(res)
 	}
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	if res.Filtered != "" {
 		w.env.step(in.clock(), "filtered", res.Filtered)
-		return "filtered", nil
+		return nil, "filtered", nil
 	}
-	return in.commit(ctx, w, res)
+	return res, "", nil
 }

@@ -39,7 +39,7 @@ func (in *Inbox) Receive(ctx context.Context, sourceID, remote string, raw []byt
 	a := answering{in: in, src: src, header: hl7v2.ScanHeader(raw), raw: raw, now: now}
 	env := Envelope{Source: src.ID, Remote: remote, Received: now.UTC(), Control: a.header.ControlID}
 	env.step(now, "stored", "")
-	added, err := in.queue.Append(ctx, []store.NewItem{{Topic: Topic, Key: contentKey(src.ID, raw), Body: raw, Note: env.marshal()}})
+	added, err := in.append(ctx, contentKey(src.ID, raw), raw, &env)
 	switch {
 	case errors.Is(err, store.ErrTooLarge):
 		return in.Refuse(ctx, src.ID, remote, raw[:min(len(raw), refusedHead)], fmt.Sprintf("%d bytes are more than the store takes", len(raw)))
@@ -47,10 +47,10 @@ func (in *Inbox) Receive(ctx context.Context, sourceID, remote string, raw []byt
 		in.metrics.Refused(src.ID, "store")
 		return a.receipt(hl7v2.Failed, &hl7v2.AckError{Code: hl7v2.InternalError, Text: "消息未能保存，请重发"}), fmt.Errorf("store message: %w", err)
 	}
-	in.metrics.Received(src.ID, added[0].Existing)
-	if added[0].Existing {
-		if err := in.runAgain(ctx, added[0].ID); err != nil {
-			in.log.Error("run a parked message again that was sent again", "message", added[0].ID, "error", err)
+	in.metrics.Received(src.ID, added.Existing)
+	if added.Existing {
+		if err := in.runAgain(ctx, added.ID); err != nil {
+			in.log.Error("run a parked message again that was sent again", "message", added.ID, "error", err)
 		}
 	}
 	var r Receipt
@@ -58,12 +58,23 @@ func (in *Inbox) Receive(ctx context.Context, sourceID, remote string, raw []byt
 	case !a.header.Found():
 		r = a.receipt(hl7v2.Rejected, &hl7v2.AckError{Code: hl7v2.UnsupportedMessageType, Text: "不是 HL7 v2 消息：没有 MSH 段"})
 	case src.Ack == AckMapped && a.waits():
-		r = a.mapped(ctx, added[0].ID)
+		r = a.mapped(ctx, added.ID)
 	default:
 		r = a.receipt(hl7v2.Accepted, nil)
 	}
-	r.ID, r.Duplicate = added[0].ID, added[0].Existing
+	r.ID, r.Duplicate = added.ID, added.Existing
 	return r, nil
+}
+
+// append puts one message into the queue.
+func (in *Inbox) append(ctx context.Context, key string, body []byte, env *Envelope) (store.Appended, error) {
+	ctx, cancel := context.WithTimeout(ctx, in.limits.StoreTime)
+	defer cancel()
+	added, err := in.queue.Append(ctx, []store.NewItem{{Topic: Topic, Key: key, Body: body, Note: env.marshal()}})
+	if err != nil {
+		return store.Appended{}, err
+	}
+	return added[0], nil
 }
 
 // runAgain makes a message pending that stands parked and was sent again: its
@@ -96,13 +107,13 @@ func (in *Inbox) Refuse(ctx context.Context, sourceID, remote string, head []byt
 	env.step(now, "refused", why)
 	r := a.receipt(hl7v2.Rejected, &hl7v2.AckError{Code: hl7v2.InternalError, Text: "消息超过长度限制，未接收"})
 	in.metrics.Refused(src.ID, "too-long")
-	added, err := in.queue.Append(ctx, []store.NewItem{{Topic: Topic, Key: contentKey(src.ID+"\x00refused", head), Body: bytes.Clone(head), Note: env.marshal()}})
+	added, err := in.append(ctx, contentKey(src.ID+"\x00refused", head), bytes.Clone(head), &env)
 	if err != nil {
 		in.log.Error("message refused: too long", "source", src.ID, "remote", remote, "why", why)
 		return r, fmt.Errorf("store the beginning of a refused message: %w", err)
 	}
-	in.log.Error("message refused: too long", "source", src.ID, "remote", remote, "why", why, "message", added[0].ID)
-	r.ID, r.Duplicate = added[0].ID, added[0].Existing
+	in.log.Error("message refused: too long", "source", src.ID, "remote", remote, "why", why, "message", added.ID)
+	r.ID, r.Duplicate = added.ID, added.Existing
 	return r, nil
 }
 
