@@ -123,6 +123,9 @@ type Out struct {
 	// Guard, when not zero, is the source's time of this state: a resource that
 	// stands with a later one must not be overwritten, and its scope is stale.
 	Guard time.Time
+	// Sent is the last of the guard's places, the time of the message: it
+	// decides between two states of the same Guard.
+	Sent time.Time
 }
 
 // Finding is something that a person should know about a message; the message went on.

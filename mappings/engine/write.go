@@ -80,7 +80,8 @@ func (rt *run) outOf(in *instance) Out {
 		}
 	}
 	if def.guard != nil {
-		o.Guard = rt.guardTime(def.guard)
+		o.Guard = rt.guardTime(def.guard.paths)
+		o.Sent = rt.guardTime(def.guard.paths[max(0, len(def.guard.paths)-1):])
 	}
 	return o
 }
@@ -117,8 +118,9 @@ func markEqual(first, row source.Node) {
 	}
 }
 
-func (rt *run) guardTime(v *value) time.Time {
-	for _, p := range v.paths {
+// guardTime is the first of the places that holds a time.
+func (rt *run) guardTime(paths []*path) time.Time {
+	for _, p := range paths {
 		n := p.one(rt)
 		if s := n.Text(); s != "" {
 			if t, ok := rt.instant(s, n); ok {

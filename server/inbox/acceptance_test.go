@@ -253,3 +253,41 @@ func TestQualityControlIsFiltered(t *testing.T) {
 		t.Errorf("resources were made: %v", b.versions(t))
 	}
 }
+
+// Of two states with the same OBR-22 the one whose message is later stands, in whichever order they come.
+func TestSameStateTimeIsDecidedByTheMessage(t *testing.T) {
+	onAll(t, func(t *testing.T, on backend) {
+		b := newBench(t, on, setup{})
+		final := oru(header("0900", "1"), issued("0755"), alt)
+		corrected := strings.Replace(oru(header("1000", "2"), issued("0755"), altC), "||CH|F", "||CH|C", 1)
+		b.must(t, "committed", final)
+		b.must(t, "committed", corrected)
+		b.must(t, "stale", strings.Replace(final, "|1|P|", "|3|P|", 1))
+		if o := b.one(t, "Observation", ""); o.state() != "2 corrected" {
+			t.Errorf("%s", o.state())
+		}
+	})
+}
+
+// A sample number that an analyzer uses again the next day is another person's report, not a change of the first one's.
+func TestSampleNumberUsedAgainIsAnotherReport(t *testing.T) {
+	b := newBench(t, backend{"map", openMap}, setup{})
+	one := oru(header("0900", "1"), issued("0855"), alt)
+	b.must(t, "committed", one)
+	other := strings.Replace(strings.Replace(oru(header("1000", "2"), issued("0955"), altC), "P0001^^^H001^MR", "P0002^^^H001^MR", 1), "张三", "李四", 1)
+	b.must(t, "committed", other)
+	if got := b.find(t, "DiagnosticReport", ""); len(got) != 2 || got[0].state() != "1 final" || got[1].state() != "1 final" {
+		t.Errorf("%v", got)
+	}
+}
+
+// A message that names fewer numbers of a person takes none away.
+func TestIdentifiersStay(t *testing.T) {
+	b := newBench(t, backend{"map", openMap}, setup{})
+	both := strings.Replace(oru(header("0900", "1"), issued("0855"), alt), "P0001^^^H001^MR", "P0001^^^H001^MR~11010519491231002X^^^^NI", 1)
+	b.must(t, "committed", both)
+	b.must(t, "committed", oru(header("1000", "2"), issued("0955"), altC))
+	if p := b.find(t, "Patient", "11010519491231002X"); len(p) != 1 {
+		t.Errorf("the citizen id is gone: %v", p)
+	}
+}

@@ -262,7 +262,11 @@ func libraryWith(t testing.TB, name, content string) *engine.Library {
 	if content != "" {
 		fsys[name] = &fstest.MapFile{Data: []byte(content)}
 	} else {
-		delete(fsys, name)
+		for layered := range fsys { // with the layers over it
+			if strings.HasPrefix(layered, strings.TrimSuffix(name, ".yaml")) {
+				delete(fsys, layered)
+			}
+		}
 	}
 	l, err := engine.Load(fsys)
 	if err != nil {

@@ -99,7 +99,7 @@ func (r *revision) add(o *engine.Out, missing bool) {
 		}
 		volatile := o.Volatile
 		if !o.Guard.IsZero() {
-			if isLater(current.Body, o.Guard) {
+			if isLater(current.Body, o) {
 				return nil, false, &laterError{o.Scope}
 			}
 			if r.changed[o.Scope] {

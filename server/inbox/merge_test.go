@@ -22,6 +22,13 @@ func TestRevise(t *testing.T) {
 		{"the same but for meta is kept", stands, engine.Out{Type: "Observation", JSON: []byte(`{"resourceType":"Observation","id":"o","status":"final","valueQuantity":{"value":5.40,"unit":"g"},"issued":"2026-01-01T00:00:00Z"}`), Write: engine.Merge}, "", ""},
 		{"another digit is not the same", stands, engine.Out{Type: "Observation", Write: engine.Merge, JSON: []byte(`{"resourceType":"Observation","id":"o","status":"preliminary","valueQuantity":{"value":5.4,"unit":"g"}}`)},
 			`{"resourceType":"Observation","id":"o","meta":{"versionId":"1","tag":[{"code":"t"}]},"status":"preliminary","valueQuantity":{"value":5.4,"unit":"g"},"issued":"2026-01-01T00:00:00Z"}`, statusBack},
+		{"a label is added to those that stand", stands, engine.Out{Type: "Observation", JSON: []byte(`{"resourceType":"Observation","id":"o","meta":{"security":[{"code":"R"}],"tag":[{"code":"u"}]},"status":"final","valueQuantity":{"value":5.40,"unit":"g"},"issued":"2026-01-01T00:00:00Z"}`)},
+			`{"resourceType":"Observation","id":"o","meta":{"versionId":"1","tag":[{"code":"t"},{"code":"u"}],"security":[{"code":"R"}]},"status":"final","valueQuantity":{"value":5.40,"unit":"g"},"issued":"2026-01-01T00:00:00Z"}`, ""},
+		{"a label that stands is no change", stands, engine.Out{Type: "Observation", JSON: []byte(`{"resourceType":"Observation","id":"o","meta":{"tag":[{"code":"t"}]},"status":"final","valueQuantity":{"value":5.40,"unit":"g"},"issued":"2026-01-01T00:00:00Z"}`)}, "", ""},
+		{"a label on what has no meta", `{"resourceType":"Patient","id":"p","active":true}`, engine.Out{Type: "Patient", Write: engine.Merge, JSON: []byte(`{"resourceType":"Patient","id":"p","meta":{"tag":[{"code":"t"}]}}`)},
+			`{"resourceType":"Patient","id":"p","meta":{"tag":[{"code":"t"}]},"active":true}`, ""},
+		{"what a message says of a new resource only leaves what stands", `{"resourceType":"Encounter","id":"e","status":"finished"}`, engine.Out{Type: "Encounter", Write: engine.Merge, Initial: []string{"status"}, JSON: []byte(`{"resourceType":"Encounter","id":"e","status":"in-progress","priority":{"text":"x"}}`)},
+			`{"resourceType":"Encounter","id":"e","status":"finished","priority":{"text":"x"}}`, ""},
 		{"members in another order are the same", stands, engine.Out{Type: "Observation", JSON: []byte(`{"resourceType":"Observation","id":"o","valueQuantity":{"value":5.40,"unit":"g"},"status":"final","issued":"2026-01-01T00:00:00Z"}`)}, "", ""},
 		{"a volatile element alone is kept", stands, engine.Out{Type: "Observation", Volatile: []string{"issued"}, JSON: []byte(`{"resourceType":"Observation","id":"o","status":"final","valueQuantity":{"value":5.40,"unit":"g"},"issued":"2026-02-02T00:00:00Z"}`)}, "", ""},
 		{"a correction is written, meta stays", stands, engine.Out{Type: "Observation", JSON: []byte(`{"resourceType":"Observation","id":"o","status":"corrected","valueQuantity":{"value":5.41,"unit":"g"}}`)},
@@ -75,9 +82,9 @@ func TestSourceTime(t *testing.T) {
 		{`{"resourceType":"DiagnosticReport","extension":[{"url":"` + sourceTimeURL + `","valueInstant":5}]}`, ""},
 		{"", ""},
 	} {
-		at, ok := sourceTime([]byte(c.body))
+		at, ok := sourceTime([]byte(c.body), sourceTimeURL)
 		if c.body == "" {
-			at, ok = sourceTime(nil)
+			at, ok = sourceTime(nil, sourceTimeURL)
 		}
 		if got := at.UTC().Format("2006-01-02T15:04:05.999Z"); ok != (c.want != "") || ok && got != c.want {
 			t.Errorf("%s: %s %v", c.body, got, ok)

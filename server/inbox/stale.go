@@ -13,6 +13,9 @@ import (
 // time of its state. It is compared when the next message about it comes.
 const sourceTimeURL = "https://meridian.health/fhir/StructureDefinition/source-time"
 
+// sourceSentURL is the extension with the time of the message that told of it.
+const sourceSentURL = "https://meridian.health/fhir/StructureDefinition/source-sent"
+
 // laterError: the report of a scope stands in a later state than the message's.
 type laterError struct{ scope int }
 
@@ -51,7 +54,7 @@ func (in *Inbox) staleScopes(ctx context.Context, res *engine.Result) (staleness
 			return s, err
 		}
 		for i, r := range current {
-			if g := guards[at+i]; isLater(r.Body, g.Guard) {
+			if g := guards[at+i]; isLater(r.Body, g) {
 				s.add(g.Scope)
 				fresh--
 			}
@@ -61,14 +64,20 @@ func (in *Inbox) staleScopes(ctx context.Context, res *engine.Result) (staleness
 	return s, nil
 }
 
-// isLater says whether a stored report tells of a state after at.
-func isLater(body []byte, at time.Time) bool {
-	t, ok := sourceTime(body)
-	return ok && t.After(at)
+// isLater says whether a stored report tells of a state after the message's: by
+// the source's own time of the state, and where that is the same by the time
+// of the message.
+func isLater(body []byte, o *engine.Out) bool {
+	t, ok := sourceTime(body, sourceTimeURL)
+	if !ok || !t.Equal(o.Guard) {
+		return ok && t.After(o.Guard)
+	}
+	sent, ok := sourceTime(body, sourceSentURL)
+	return ok && !o.Sent.IsZero() && sent.After(o.Sent)
 }
 
-// sourceTime reads the extension from a stored report.
-func sourceTime(body []byte) (time.Time, bool) {
+// sourceTime reads one of the two extensions from a stored report.
+func sourceTime(body []byte, which string) (time.Time, bool) {
 	if body == nil {
 		return time.Time{}, false
 	}
@@ -83,7 +92,7 @@ func sourceTime(body []byte) (time.Time, bool) {
 		r.parts = properties(r.parts[:0], it)
 		list := r.parts
 		url, at := find(list, "url"), find(list, "valueInstant")
-		if url == nil || at == nil || string(url.value) != `"`+sourceTimeURL+`"` {
+		if url == nil || at == nil || string(url.value) != `"`+which+`"` {
 			continue
 		}
 		t, err := time.Parse(time.RFC3339Nano, text(at))
