@@ -88,6 +88,7 @@ func valueEnd(b []byte, i int) int {
 // reviser holds the scratch of revise. It is for one goroutine.
 type reviser struct {
 	old, fresh, merged, parts, more []property
+	metaChanged                     bool // the message adds a tag, a label or a profile
 }
 
 var revisers = sync.Pool{New: func() any { return new(reviser) }}
@@ -97,7 +98,7 @@ var revisers = sync.Pool{New: func() any { return new(reviser) }}
 // counts: only elements in volatile differ. finding is the code of something that
 // a person should know of the change, or "".
 //
-// meta is the record's, not the message's: tags and labels that stand stay.
+// meta is the record's: tags, labels and profiles that stand stay, those of the message are added.
 func (r *reviser) revise(current []byte, out *engine.Out, volatile []string) (body []byte, keep bool, finding string) {
 	if current == nil {
 		return out.JSON, false, ""
@@ -106,13 +107,15 @@ func (r *reviser) revise(current []byte, out *engine.Out, volatile []string) (bo
 		return nil, true, ""
 	}
 	r.old, r.fresh = properties(r.old[:0], current), properties(r.fresh[:0], out.JSON)
+	r.takeInitial(out.Initial)
 	if out.Write == engine.Merge {
 		r.merge(schema.ByName(out.Type), out)
 	} else {
 		r.replace()
 	}
+	r.mergeMeta()
 	finding = r.restate(out.Type)
-	if sameBut(r.old, r.merged, volatile) {
+	if !r.metaChanged && sameBut(r.old, r.merged, volatile) {
 		return nil, true, ""
 	}
 	return join(r.merged), false, finding
@@ -143,17 +146,66 @@ func memberEnd(object []byte, i int) int {
 	return valueEnd(object, stringEnd(object, i)+1)
 }
 
-// replace keeps meta of what stands and takes all else from the message.
-func (r *reviser) replace() {
-	r.merged = r.merged[:0]
-	for _, p := range r.fresh {
-		r.merged = append(r.merged, p)
-		if p.is("id") {
-			if m := find(r.old, "meta"); m != nil {
-				r.merged = append(r.merged, *m)
-			}
+// takeInitial gives the elements that a message says of new resources only the values that stand.
+func (r *reviser) takeInitial(names []string) {
+	for _, name := range names {
+		i := slices.IndexFunc(r.fresh, func(p property) bool { return p.is(name) })
+		if i < 0 {
+			continue
+		}
+		if q := find(r.old, name); q != nil {
+			r.fresh[i].value = q.value
+		} else {
+			r.fresh = slices.Delete(r.fresh, i, i+1)
 		}
 	}
+}
+
+// replace takes all from the message but meta.
+func (r *reviser) replace() {
+	r.merged = append(r.merged[:0], r.fresh...)
+}
+
+// mergeMeta puts what stands in meta before what the message adds to it, in its place behind id.
+func (r *reviser) mergeMeta() {
+	r.metaChanged = false
+	r.merged = slices.DeleteFunc(r.merged, func(p property) bool { return p.is("meta") })
+	old, fresh := find(r.old, "meta"), find(r.fresh, "meta")
+	var value []byte
+	switch {
+	case old == nil && fresh == nil:
+		return
+	case fresh == nil:
+		value = old.value
+	case old == nil:
+		value, r.metaChanged = fresh.value, true
+	default:
+		value = r.overMeta(old.value, fresh.value)
+	}
+	at := slices.IndexFunc(r.merged, func(p property) bool { return p.is("id") }) + 1
+	r.merged = slices.Insert(r.merged, at, property{[]byte("meta"), value})
+}
+
+// overMeta adds the tags, labels and profiles of b to a; its other members are the record's.
+func (r *reviser) overMeta(a, b []byte) []byte {
+	r.parts, r.more = properties(r.parts[:0], a), properties(r.more[:0], b)
+	for _, p := range r.more {
+		if !p.is("security") && !p.is("tag") && !p.is("profile") {
+			continue
+		}
+		q := find(r.parts, string(p.name))
+		if q == nil {
+			r.parts, r.metaChanged = append(r.parts, p), true
+			continue
+		}
+		if both := union(q.value, p.value); len(both) != len(q.value) {
+			q.value, r.metaChanged = both, true
+		}
+	}
+	if !r.metaChanged {
+		return a
+	}
+	return join(r.parts)
 }
 
 // merge puts the message's elements over those that stand, in their places;
