@@ -44,16 +44,20 @@ var _ store.Store = (*Store)(nil)
 
 // Open opens or makes the store in Options.Dir. It rebuilds all keys first when
 // Options.IndexVersion or Options.Sort are not those it was written with.
-func Open(options Options) (*Store, error) {
-	s := &Store{options: options.withDefaults(), names: newNames(), pressure: newPressure()}
+func Open(o Options) (*Store, error) {
+	s := &Store{options: o.withDefaults(), names: newNames(), pressure: newPressure()}
 	s.preparers.New = func() any { return s.newPreparer() }
 	s.bodies = newBodyCache(s.options.BodyCacheBytes)
 	s.committer = &committer{store: s, recent: newRecent()}
-	db, err := pebble.Open(s.options.Dir, s.pebbleOptions())
+	compactions := newScheduler()
+	options := s.pebbleOptions()
+	options.Experimental.CompactionScheduler = compactions
+	db, err := pebble.Open(s.options.Dir, options)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s.db = db
+	compactions.begin()
 	if err := s.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), db.Close())
 	}
