@@ -25,11 +25,25 @@ type concept struct {
 	Concept []concept `json:"concept"`
 }
 
+// bindings keeps the codes of value sets for the maps of one library: opening the definitions is most of what loading costs.
+type bindings struct {
+	set   definitions.Set
+	codes map[string]map[string]bool
+}
+
 // bindingCodes gives the codes of a required binding where they are a plain
 // list; nil when they are not, or the set is too large to be written out.
 func (c *compiler) bindingCodes(e *schema.Element) map[string]bool {
-	var set definitions.Set
-	text, err := set.Resource("ValueSet", e.Binding)
+	codes, known := c.bindings.codes[e.Binding]
+	if !known {
+		codes = readCodes(&c.bindings.set, e.Binding)
+		c.bindings.codes[e.Binding] = codes
+	}
+	return codes
+}
+
+func readCodes(set *definitions.Set, binding string) map[string]bool {
+	text, err := set.Resource("ValueSet", binding)
 	if err != nil {
 		return nil
 	}

@@ -44,6 +44,7 @@ type variable struct {
 	place   []string // from the root
 	steps   []step   // of a parameter: from the slot's node
 	repeats bool     // of a parameter: its path can give several nodes
+	broken  bool     // its own path has a problem: paths from it say nothing new
 }
 
 // scopeDef is one level of repetition that several resources share.
@@ -74,6 +75,7 @@ type compiler struct {
 	grammar  Grammar
 	input    Input
 	tables   map[string]*Table
+	bindings *bindings
 	vars     map[string]variable
 	rules    map[string]*ruleInfo
 	partials map[string]*ynode
@@ -129,7 +131,7 @@ func (c *compiler) reads(slot int) {
 
 // bind makes a variable visible; it gives what undoes it.
 func (c *compiler) bind(y *ynode, name string, p *path) (int, func()) {
-	v := variable{slot: c.newSlot()}
+	v := variable{slot: c.newSlot(), broken: p == nil}
 	if p != nil {
 		v.place = p.place
 	}

@@ -61,7 +61,7 @@ func (l *Library) compileLayer(doc *ynode, base map[string]*ynode) Problems {
 	if len(c.problems) > 0 || under == nil {
 		return c.problems
 	}
-	m, ps := compileDoc(merged, tables)
+	m, ps := compileDoc(merged, tables, l.bindings)
 	if m != nil {
 		under.layers[name.text] = m
 		if m.auto != nil {

@@ -35,8 +35,9 @@ func mustZone(name string) *time.Location {
 
 // Library is a checked set of maps and tables.
 type Library struct {
-	maps   []*Map
-	tables map[string]*Table
+	maps     []*Map
+	tables   map[string]*Table
+	bindings *bindings // while loading
 }
 
 // Load reads every map and layer (*.yaml) and table (tables/*.csv) of file
@@ -44,7 +45,8 @@ type Library struct {
 // found. A site's own files come after the shipped ones; a table of the same
 // name goes over the shipped one, row by row.
 func Load(list ...fs.FS) (*Library, error) {
-	l := &Library{tables: map[string]*Table{}}
+	l := &Library{tables: map[string]*Table{}, bindings: newBindings()}
+	defer func() { l.bindings = nil }()
 	var ps Problems
 	var docs []*ynode
 	for _, fsys := range list {
@@ -103,7 +105,7 @@ func (l *Library) compileAll(docs []*ynode) Problems {
 			continue
 		}
 		base[name.text] = doc
-		m, problems := compileDoc(doc, l.tables)
+		m, problems := compileDoc(doc, l.tables, l.bindings)
 		ps = append(ps, problems...)
 		if m != nil {
 			m.layers = map[string]*Map{}
@@ -162,7 +164,7 @@ func Compile(file string, data []byte, tables map[string]*Table) (*Map, Problems
 	if e := doc.get("extends"); e != nil {
 		return nil, Problems{{Code: "M050", File: file, Line: e.line, Column: e.col, Message: "a layer needs the map that it extends beside it"}}
 	}
-	return compileDoc(doc, tables)
+	return compileDoc(doc, tables, newBindings())
 }
 
 // readMap parses a file and applies the JSON Schema; the document is nil when there are problems.
@@ -180,9 +182,11 @@ func readMap(file string, data []byte) (*ynode, Problems) {
 	return doc, nil
 }
 
-func compileDoc(doc *ynode, tables map[string]*Table) (*Map, Problems) {
+func newBindings() *bindings { return &bindings{codes: map[string]map[string]bool{}} }
+
+func compileDoc(doc *ynode, tables map[string]*Table, b *bindings) (*Map, Problems) {
 	in := Input{Kind: doc.get("input").str("kind"), Type: doc.get("input").str("type")}
-	c := &compiler{tables: tables, input: in}
+	c := &compiler{tables: tables, bindings: b, input: in}
 	grammar, names, ok := grammarOf(in)
 	if !ok {
 		c.problem(doc.get("input").get("type"), "M020", "", "there is no grammar for input %s", in)

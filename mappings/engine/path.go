@@ -206,6 +206,9 @@ func (c *compiler) compilePath(y *ynode, text string) *path {
 		c.problem(y, "M020", nearest(parts[0], c.varNames()), "path %q does not begin with a scope variable", text)
 		return nil
 	}
+	if v.broken {
+		return nil
+	}
 	p := &path{text: text, slot: v.slot, place: slices.Clone(v.place), steps: slices.Clone(v.steps), repeats: v.repeats}
 	c.reads(v.slot)
 	for _, s := range parts[1:] {

@@ -91,7 +91,7 @@ func (c *compiler) compileResource(y *ynode) resourceDef {
 // compileEach binds the variable of a rule that repeats; what it gives undoes that.
 func (c *compiler) compileEach(d *resourceDef, e *ynode) func() {
 	d.each = c.compilePath(e.get("path"), e.str("path"))
-	v := variable{slot: d.slot}
+	v := variable{slot: d.slot, broken: d.each == nil}
 	if d.each == nil {
 		d.each = &path{}
 	}

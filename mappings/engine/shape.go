@@ -5,17 +5,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
 )
 
-// checkShape applies the JSON Schema (M001) and gives each failure its line.
-func checkShape(file string, doc *ynode) Problems {
+// shape is the compiled JSON Schema; compiling it costs more than most maps.
+var shape = sync.OnceValues(func() (*jsonschema.Schema, error) {
 	c := jsonschema.NewCompiler()
 	if err := c.AddResource("map.json", strings.NewReader(schemaText)); err != nil {
-		return Problems{{Code: "M001", File: file, Line: 1, Column: 1, Message: "the schema itself: " + err.Error()}}
+		return nil, err
 	}
-	s, err := c.Compile("map.json")
+	return c.Compile("map.json")
+})
+
+// checkShape applies the JSON Schema (M001) and gives each failure its line.
+func checkShape(file string, doc *ynode) Problems {
+	s, err := shape()
 	if err != nil {
 		return Problems{{Code: "M001", File: file, Line: 1, Column: 1, Message: "the schema itself: " + err.Error()}}
 	}
@@ -41,10 +47,24 @@ func checkShape(file string, doc *ynode) Problems {
 	var ps Problems
 	leafErrors(ve, func(e *jsonschema.ValidationError) {
 		at := doc.at(e.InstanceLocation)
-		ps = append(ps, Problem{Code: "M001", File: file, Line: at.line, Column: at.col, Message: e.InstanceLocation + ": " + e.Message})
+		p := Problem{Code: "M001", File: file, Line: at.line, Column: at.col, Message: strings.TrimPrefix(e.InstanceLocation+": "+e.Message, ": ")}
+		if _, name, ok := strings.Cut(e.Message, "additionalProperties '"); ok {
+			name, _, _ = strings.Cut(name, "'")
+			for _, k := range at.keys {
+				if k.text == name {
+					p.Line, p.Column, p.Suggestion = k.line, k.col, nearest(name, schemaKeys)
+				}
+			}
+		}
+		ps = append(ps, p)
 	})
 	return ps
 }
+
+// schemaKeys are the keys that the schema knows, for suggestions.
+var schemaKeys = []string{"map", "version", "title", "input", "scopes", "subject", "filters", "rejects", "ignore", "partials", "resources", "extends",
+	"tables", "set", "add", "when", "name", "type", "scope", "each", "id", "onMissingId", "parkCode", "ambiguous", "write", "union", "volatile", "initial",
+	"clear", "guard", "target", "path", "as", "in", "continues", "rule", "code", "hint", "hintZH", "reason", "places", "params", "element", "from", "kind"}
 
 func leafErrors(e *jsonschema.ValidationError, f func(*jsonschema.ValidationError)) {
 	if len(e.Causes) == 0 {
