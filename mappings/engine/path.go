@@ -159,9 +159,6 @@ func (p *path) one(rt *run) source.Node {
 	return n
 }
 
-// textOf gives the text of the first node.
-func (p *path) textOf(rt *run) string { return p.one(rt).Text() }
-
 // each appends all repetitions at the last step, and of steps with [*]. Where
 // the variable stands for several rows (continues), those of all rows.
 func (p *path) each(rt *run, into []source.Node) []source.Node {

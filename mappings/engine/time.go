@@ -173,11 +173,6 @@ func fnDateTime(c *call, b []byte) ([]byte, bool) {
 	return appendString(b, e.dateTime), true
 }
 
-func fnChoiceDateTime(c *call, b []byte) ([]byte, bool) {
-	c.suffix = "DateTime"
-	return fnDateTime(c, b)
-}
-
 // fnChoiceTime writes a dateTime, or a Period where an end is given that differs from the start.
 func fnChoiceTime(c *call, b []byte) ([]byte, bool) {
 	start := *c.stamp(0)

@@ -67,7 +67,6 @@ type Tree struct {
 	unesc   func(text string) (string, bool) // resolves the format's escapes; nil: there are none
 	origin  func(t *Tree, n Node) string     // how the format prints a place
 	one     Sym                              // the name "1": the first component of a scalar is the scalar
-	segment bool                             // objects with a text are segments: their text is their name
 	Charset string                           // the charset the text was decoded from, for people
 }
 
