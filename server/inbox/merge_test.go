@@ -1,6 +1,9 @@
 package inbox
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"testing"
 
 	"meridian/mappings/engine"
@@ -109,4 +112,31 @@ func TestEnvelopeIsBounded(t *testing.T) {
 	if len(e.Timeline) > maxTimeline || !e.Timeline[0].At.Equal(timeAt(0)) || !e.Timeline[len(e.Timeline)-1].At.Equal(timeAt(3*maxTimeline-1)) {
 		t.Errorf("%d steps", len(e.Timeline))
 	}
+}
+
+// Splitting and joining a minified object gives it back, and finds the members that encoding/json finds.
+func FuzzProperties(f *testing.F) {
+	for _, s := range []string{`{}`, `{"a":1}`, `{"a":"x\",}\\","_a":{"id":"{"},"b":[1,[2,"]"],{"c":null}],"d":-1.50e+2,"":true}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var object map[string]json.RawMessage
+		var small bytes.Buffer
+		if json.Unmarshal(raw, &object) != nil || object == nil || json.Compact(&small, raw) != nil {
+			return
+		}
+		list := properties(nil, small.Bytes())
+		if got := join(list); !bytes.Equal(got, small.Bytes()) {
+			t.Errorf("%s came back as %s", small.Bytes(), got)
+		}
+		for i := range list {
+			var name string
+			if err := json.Unmarshal(fmt.Appendf(nil, `"%s"`, list[i].name), &name); err != nil {
+				t.Fatalf("%s: %v", list[i].name, err)
+			}
+			if _, ok := object[name]; !ok || !json.Valid(list[i].value) {
+				t.Errorf("member %q: %s", name, list[i].value)
+			}
+		}
+	})
 }
