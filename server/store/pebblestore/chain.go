@@ -17,6 +17,7 @@ func (e *exec) inner(typ string, where search.Expr, each func(in *exec, number u
 		return
 	}
 	in := e.store.newExec(e.ctx, e.db, t)
+	in.limit = e.limit
 	defer in.close()
 	l := in.drive(in.build(where), false)
 	n := 0

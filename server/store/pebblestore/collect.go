@@ -66,7 +66,7 @@ func (c *collect) add(number uint64) {
 	if c.after != nil && c.compareTo(number, c.after) <= 0 {
 		return
 	}
-	full := len(c.first) == c.r.limit
+	full := len(c.first) == c.r.want
 	if full && c.compareTo(number, &c.first[0]) >= 0 || !c.r.residual(number) {
 		return
 	}

@@ -189,7 +189,7 @@ func (c *committer) unless(p *store.CommitParams) error {
 		c.apply()
 		plan := *w.Unless
 		plan.Limit, plan.After, plan.Sort = 2, nil, nil
-		page, err := c.store.search(context.Background(), &plan)
+		page, err := c.store.search(context.Background(), &plan, MaxReadUnless)
 		if err != nil {
 			return fmt.Errorf("write %s/%s: unless: %w", w.Type, w.ID, err)
 		}

@@ -32,6 +32,7 @@ type exec struct {
 
 	tuning *tuning
 
+	limit   int // of units
 	units   int // spent
 	ticked  int
 	keys    int // read
@@ -51,7 +52,7 @@ type exec struct {
 }
 
 func (s *Store) newExec(ctx context.Context, db *pebble.Snapshot, typ *typeName) *exec {
-	return &exec{store: s, ctx: ctx, db: db, typ: typ, tuning: &s.options.tuning}
+	return &exec{store: s, ctx: ctx, db: db, typ: typ, tuning: &s.options.tuning, limit: MaxRead}
 }
 
 func (e *exec) close() {
@@ -74,8 +75,8 @@ func (e *exec) spend(units int) {
 		return
 	}
 	e.ticked = e.units
-	if e.units > MaxRead {
-		e.fail(fmt.Errorf("reading more than %d keys: %w", MaxRead, store.ErrTooCostly))
+	if e.units > e.limit {
+		e.fail(fmt.Errorf("reading more than %d keys: %w", e.limit, store.ErrTooCostly))
 	}
 	e.fail(e.ctx.Err())
 }

@@ -70,6 +70,9 @@ const (
 	// MaxRead is how much one search reads, in units of one key (about 0.1 µs;
 	// a body counts 100); beyond it is store.ErrTooCostly.
 	MaxRead = 200_000_000
+	// MaxReadUnless is MaxRead for the criterion of a conditional write, which is
+	// evaluated while all other writers wait: about 0.2 s.
+	MaxReadUnless = 2_000_000
 	// MaxChain is how many resources the inner search of a chain may match.
 	MaxChain = 100_000
 	// MaxMerge is how many lists an Or or a prefix merges; beyond it they are collected.

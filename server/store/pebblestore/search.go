@@ -14,20 +14,20 @@ func (s *Store) Search(ctx context.Context, plan *search.Plan) (store.Page, erro
 		return store.Page{}, store.ErrClosed
 	}
 	defer s.leave()
-	return s.search(ctx, plan)
+	return s.search(ctx, plan, MaxRead)
 }
 
-// search is Search within a call that has entered, or the committer.
-func (s *Store) search(ctx context.Context, plan *search.Plan) (store.Page, error) {
+// search is Search within a call that has entered, or the committer; limit is in units.
+func (s *Store) search(ctx context.Context, plan *search.Plan, limit int) (store.Page, error) {
 	if plan.Limit > store.MaxPage || plan.Limit < 0 {
 		return store.Page{}, fmt.Errorf("search %s: a page of %d: %w", plan.Type, plan.Limit, store.ErrTooLarge)
 	}
 	if plan.After != nil && len(plan.After.Values) != len(plan.Sort) {
 		return store.Page{}, fmt.Errorf("search %s: the cursor has %d values for %d sort keys", plan.Type, len(plan.After.Values), len(plan.Sort))
 	}
-	r := &run{plan: plan, limit: plan.Limit + 1}
+	r := &run{plan: plan, want: plan.Limit + 1}
 	if t := s.names.typ(plan.Type); t != nil && plan.Limit > 0 {
-		if err := r.execute(ctx, s, t); err != nil {
+		if err := r.execute(ctx, s, t, limit); err != nil {
 			return store.Page{}, fmt.Errorf("search %s: %w", plan.Type, err)
 		}
 	}
@@ -45,7 +45,7 @@ func (s *Store) search(ctx context.Context, plan *search.Plan) (store.Page, erro
 type run struct {
 	*exec
 	plan     *search.Plan
-	limit    int // rows wanted: the page and one more, which tells that there are more
+	want     int // rows wanted: the page and one more, which tells that there are more
 	where    node
 	hits     []hit
 	rows     []store.Row
@@ -59,10 +59,11 @@ type hit struct {
 	row    *store.Resource // when its body was already read
 }
 
-func (r *run) execute(ctx context.Context, s *Store, t *typeName) error {
+func (r *run) execute(ctx context.Context, s *Store, t *typeName, limit int) error {
 	snapshot := s.db.NewSnapshot()
 	defer snapshot.Close()
 	r.exec = s.newExec(ctx, snapshot, t)
+	r.exec.limit = limit
 	defer r.exec.close()
 	r.where = r.build(r.plan.Where)
 	if r.err == nil {
@@ -87,7 +88,7 @@ func (r *run) byNumber() {
 		c.page = true
 	}
 	r.strategy = strategyOf(l)
-	for len(r.hits) < r.limit {
+	for len(r.hits) < r.want {
 		p, ok := l.seek(at)
 		if !ok {
 			return
@@ -133,7 +134,7 @@ func (r *run) fetch() {
 		switch {
 		case h.row != nil:
 			row.Resource = *h.row
-		case i == r.limit-1:
+		case i == r.want-1:
 			// The last one only says that there is more.
 		case r.read(h.number):
 			row.Resource = r.resource
@@ -175,7 +176,7 @@ func (r *run) count(limit int) int {
 	if where.list(false) == nil && limit == 0 {
 		// All matches are wanted and nothing drives: collecting a range costs
 		// less than looking at every resource of the type.
-		where.settle(MaxRead)
+		where.settle(r.limit)
 	}
 	if done, ok := where.(*rangeNode); ok && done.state == collected && r.plan.Residual == nil {
 		return len(done.numbers)

@@ -14,8 +14,7 @@ import (
 // selective one collected. Then the walk foretells what it still needs, and
 // the keys that collecting still has to go through are counted as far as that
 // would be cheaper, which costs a tenth of it. A walk that was chosen and
-// needs twice what it foretold is asked again. Nothing done is lost. More than
-// one sort key is always collected.
+// needs twice what it foretold is asked again. Nothing done is lost.
 func (r *run) sorted() {
 	w := r.newWalk()
 	c := r.newCollect()
@@ -42,7 +41,7 @@ func (r *run) sorted() {
 		r.hits, r.strategy = c.result(), "collect and sort"
 		return
 	}
-	r.hits, r.strategy = w.hits, w.name()
+	r.hits, r.strategy = w.hits[:min(len(w.hits), r.want)], w.name()
 }
 
 // collectUnits is what collecting one match costs.

@@ -8,9 +8,10 @@ import (
 	"meridian/fhir/search"
 )
 
-// walk reads a sort list in order: wide ranges that lie before the part that
-// it is narrowed to, that part, wide ranges behind it, and then the resources
-// that have no value.
+// walk reads the list of the first sort key in order: wide ranges that lie
+// before the part that it is narrowed to, that part, wide ranges behind it, and
+// then the resources that have no value. Where there are more sort keys, what
+// has the same first value is a group, which is collected and sorted.
 type walk struct {
 	r      *run
 	order  search.Order
@@ -24,6 +25,10 @@ type walk struct {
 	last           uint64 // number of the entry before, for ranges with one low bound
 	rest           list   // those without a value
 	restAt         uint64
+	inRest         bool
+
+	group     *collect // nil with one sort key
+	groupText string
 
 	hits  []hit
 	spent int
@@ -37,19 +42,21 @@ type entry struct {
 
 // newWalk is nil when no list is in the order asked for.
 func (r *run) newWalk() *walk {
-	if len(r.plan.Sort) != 1 {
-		return nil
-	}
 	w := &walk{r: r, order: r.plan.Sort[0]}
-	at := r.plan.After
-	if at != nil && at.Values[0] == nil {
-		w.restAt = place(at.Number, w.order.Desc) + 1
-		at = nil
+	if len(r.plan.Sort) > 1 {
+		w.group = r.newCollect()
 	}
+	at := r.plan.After
 	if !w.find() {
 		return nil
 	}
-	if w.prefix == nil || w.restAt != 0 {
+	if at != nil && at.Values[0] == nil {
+		if w.group == nil {
+			w.restAt = place(at.Number, w.order.Desc) + 1
+		}
+		return w
+	}
+	if w.prefix == nil {
 		return w
 	}
 	lower, upper := w.prefix, after(w.prefix)
@@ -229,10 +236,12 @@ func (w *walk) compare(a, b entry) int {
 	return c
 }
 
-// skip drops the entries up to the cursor.
+// skip drops the entries up to the cursor; of its group none.
 func (w *walk) skip(entries *[]entry) {
 	at := entry{[]byte(*w.r.plan.After.Values[0]), w.r.plan.After.Number}
-	*entries = slices.DeleteFunc(*entries, func(x entry) bool { return w.compare(x, at) <= 0 })
+	*entries = slices.DeleteFunc(*entries, func(x entry) bool {
+		return w.compare(x, at) <= 0 && (w.group == nil || string(x.text) != string(at.text))
+	})
 }
 
 func (w *walk) name() string {
@@ -244,14 +253,14 @@ func (w *walk) name() string {
 
 // needs foretells what fills the page, at the rate at which hits came so far.
 func (w *walk) needs() int {
-	return int(float64(w.spent) * float64(w.r.limit-len(w.hits)) / max(float64(len(w.hits)), 0.5))
+	return int(float64(w.spent) * float64(w.r.want-len(w.hits)) / max(float64(len(w.hits)), 0.5))
 }
 
 // run goes on until the page is full or the walk is over (true), or so many units are spent.
 func (w *walk) run(units int) (done bool) {
 	began := w.r.units
 	defer func() { w.spent += w.r.units - began }()
-	for w.r.err == nil && len(w.hits) < w.r.limit {
+	for w.r.err == nil && len(w.hits) < w.r.want {
 		if w.r.units-began >= units {
 			return false
 		}
@@ -305,6 +314,10 @@ func (w *walk) advance() bool {
 	}
 	key := append(slices.Clone(w.prefix), *at.Values[0]...)
 	switch {
+	case w.group != nil && w.order.Desc: // the whole group once more
+		return w.iter.SeekLT(append(key, 1))
+	case w.group != nil:
+		return w.iter.SeekGE(key)
 	case w.byID && w.order.Desc:
 		return w.iter.SeekLT(key)
 	case w.byID:
@@ -349,7 +362,15 @@ func (w *walk) look() {
 // take makes an entry a hit if it matches.
 func (w *walk) take(x entry) {
 	w.r.checked++
+	if w.group != nil && string(x.text) != w.groupText {
+		w.flush()
+		w.groupText = string(x.text)
+	}
 	if !w.r.where.check(x.number) {
+		return
+	}
+	if w.group != nil {
+		w.group.add(x.number)
 		return
 	}
 	v := string(x.text)
@@ -358,20 +379,37 @@ func (w *walk) take(x entry) {
 	}
 }
 
+// flush makes the group hits, in its order.
+func (w *walk) flush() {
+	if w.group != nil {
+		w.hits = append(w.hits, w.group.result()...)
+		w.group.first = w.group.first[:0]
+	}
+}
+
 // missing takes the next row without a value; false when there is none.
 func (w *walk) missing() bool {
-	if w.byID {
-		return false
-	}
-	if w.rest == nil {
-		w.rest = w.r.driveMissing(w.param, w.order.Desc)
+	if !w.inRest {
+		w.inRest = true
+		w.flush()
+		if w.byID {
+			w.rest = emptyList{}
+		}
+		if w.rest == nil {
+			w.rest = w.r.driveMissing(w.param, w.order.Desc)
+		}
+		return true
 	}
 	p, ok := w.rest.seek(w.restAt)
 	if !ok {
+		w.flush()
 		return false
 	}
 	w.restAt = p + 1
-	if number := place(p, w.order.Desc); w.r.residual(number) {
+	switch number := place(p, w.order.Desc); {
+	case w.group != nil:
+		w.group.add(number)
+	case w.r.residual(number):
 		w.hits = append(w.hits, w.r.hit(number, []*string{nil}))
 	}
 	return p != ^uint64(0)
