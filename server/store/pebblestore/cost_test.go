@@ -1,0 +1,98 @@
+package pebblestore
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"meridian/fhir/search"
+	"meridian/server/store"
+	"meridian/server/store/storetest"
+)
+
+// TestWhatSearchesRead bounds the keys that searches read, whatever the size
+// of what they search in: the costs that are promised, without a clock.
+func TestWhatSearchesRead(t *testing.T) {
+	s, err := Open(Options{Dir: "db", FS: vfs.NewMem(), Index: storetest.Index})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const n = 4000
+	for from := 0; from < n; from += 500 {
+		var samples []storetest.Sample
+		for i := from; i < from+500; i++ {
+			// A letter says as much as six bits; dates are 12 letters, of a second each.
+			at := fmt.Sprintf("-v%c%c%c------", boundAlphabet[i>>12&63], boundAlphabet[i>>6&63], boundAlphabet[i&63])
+			facts := []storetest.Fact{storetest.Token("status", "s", "final"), storetest.Token("few", "s", fmt.Sprint("f", i%100)), storetest.Span("date", at, at+"0"),
+				storetest.Span("period", at, []string{at + "0", "zzzzzzzzzzzz"}[b2i(i%1000 == 7)])}
+			samples = append(samples, storetest.Sample{Type: "Observation", ID: fmt.Sprintf("%05d", i), Facts: facts})
+		}
+		commit(t, s, samples...)
+	}
+	point := func(param, value string) search.Expr {
+		return search.Point{Key: search.Key{Param: param, Value: value}}
+	}
+	last := fmt.Sprintf("-v-%c%c------", boundAlphabet[(n-30)>>6&63], boundAlphabet[(n-30)&63])
+	since := func(param string) search.Expr {
+		return search.Or{Of: []search.Expr{search.Box{Param: param, HiMin: last}, search.Box{Param: param, LoMin: last}}}
+	}
+	up, down := []search.Order{{Param: "date"}}, []search.Order{{Param: "date", Desc: true}}
+	for _, c := range []struct {
+		rule string
+		plan search.Plan
+		most int // keys read, rows and all
+	}{
+		{"a dense page", search.Plan{Where: point("status", "final")}, 70},
+		{"a dense page by date", search.Plan{Where: point("status", "final"), Sort: down}, 100},
+		{"a dense page by date and id", search.Plan{Where: point("status", "final"), Sort: []search.Order{{Param: "date"}, {Param: "_id"}}}, 400},
+		{"two thin lists without a common hit", search.Plan{Where: search.And{Of: []search.Expr{point("few", "f1"), point("few", "f2")}}}, 100},
+		{"a thin and a dense list", search.Plan{Where: search.And{Of: []search.Expr{point("few", "f1"), point("status", "final")}}}, 120},
+		{"a thin list by date", search.Plan{Where: point("few", "f1"), Sort: down}, 600},
+		{"a page of ids", search.Plan{Where: search.IDs{IDs: []string{"00001", "03999"}}}, 20},
+		{"everything since, by date", search.Plan{Where: since("date"), Sort: up}, 300},
+		{"everything since, by date downward", search.Plan{Where: since("date"), Sort: down}, 100},
+		{"everything since", search.Plan{Where: since("date")}, 800},
+		{"everything since, some without an end", search.Plan{Where: since("period")}, 800},
+		{"everything since, some without an end, in order", search.Plan{Where: since("period"), Sort: []search.Order{{Param: "period"}}}, 300},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			c.plan.Type, c.plan.Limit = "Observation", 20
+			page, err := s.Search(store.WithExplain(t.Context()), &c.plan)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if page.Explain.Read > c.most {
+				t.Errorf("read %d keys, at most %d: %s", page.Explain.Read, c.most, page.Explain.Strategy)
+			}
+			t.Logf("%s: read %d, checked %d, found %d", page.Explain.Strategy, page.Explain.Read, page.Explain.Checked, page.Explain.Found)
+		})
+	}
+	for name, sort := range map[string][]search.Order{"by number": nil, "by date": up, "by date downward": down, "by id": {{Param: "_id"}}} {
+		t.Run("page 100 reads as much as page 1, "+name, func(t *testing.T) {
+			p := search.Plan{Type: "Observation", Where: point("status", "final"), Sort: sort, Limit: 20}
+			first := 0
+			for n := range 100 {
+				page, err := s.Search(store.WithExplain(t.Context()), &p)
+				if err != nil || !page.More {
+					t.Fatal(err, page.More)
+				}
+				if n == 0 {
+					first = page.Explain.Read
+				}
+				if page.Explain.Read > first+10 {
+					t.Fatalf("page %d reads %d keys, page 1 %d", n+1, page.Explain.Read, first)
+				}
+				p.After = &page.Rows[19].At
+			}
+		})
+	}
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
