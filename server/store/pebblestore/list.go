@@ -154,6 +154,35 @@ func (l *keyList) remaining(limit int) int {
 	return n
 }
 
+// count gives how many places the list has, counting to one above limit (0: all).
+// The list must not have been read yet, and is over afterwards.
+func (l *keyList) count(limit int) int {
+	n, read := 0, 0
+	last, any := uint64(0), false
+	for ok := l.iter.First(); ok && (limit == 0 || n <= limit); ok = l.iter.Next() {
+		if read++; read%tickUnits == 0 {
+			if l.e.spend(tickUnits); l.e.err != nil {
+				break
+			}
+		}
+		rest := l.iter.Key()[l.prefix:]
+		if len(rest) < numberLen {
+			l.e.fail(errCorrupt)
+			break
+		}
+		number := binary.BigEndian.Uint64(rest)
+		if any && number == last || l.accept != nil && !l.accept(rest[numberLen:], l.iter.Value()) {
+			continue
+		}
+		last, any = number, true
+		n++
+	}
+	l.e.fail(l.iter.Error())
+	l.e.keys += read
+	l.ended = true
+	return n
+}
+
 // take reads the key under the iterator; false when it is not to be given.
 func (l *keyList) take(at uint64) bool {
 	rest := l.iter.Key()[l.prefix:]

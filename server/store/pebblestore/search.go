@@ -182,6 +182,9 @@ func (r *run) count(limit int) int {
 		return len(done.numbers)
 	}
 	l := r.drive(where, false)
+	if keys, ok := l.(*keyList); ok && r.plan.Residual == nil {
+		return keys.count(limit)
+	}
 	n := 0
 	for at := uint64(0); limit == 0 || n <= limit; {
 		p, ok := l.seek(at)
