@@ -38,6 +38,7 @@ type function struct {
 	choice bool // the call sets call.suffix to the chosen type ("Quantity")
 	list   bool // the call may write several entries, separated by commas
 	sure   bool // the call always writes, or parks
+	strict bool // the call writes nothing where its first parameter, a node, is not there
 	call   func(c *call, b []byte) ([]byte, bool)
 }
 
@@ -74,6 +75,16 @@ func (c *call) node(i int) source.Node {
 		return n
 	}
 	return source.Node{}
+}
+
+// any says that one of the paths of argument i has a node.
+func (c *call) any(i int) bool {
+	for _, p := range c.args[i].value.paths {
+		if p.one(c.rt).Valid() {
+			return true
+		}
+	}
+	return false
 }
 
 // list appends the repetitions of argument i.
@@ -147,6 +158,9 @@ func (c *compiler) compileCall(e *schema.Element, t *schema.Type, y *ynode) leaf
 		// Arguments are values, never calls: one call at a time.
 		k := &rt.call
 		k.rt, k.args, k.suffix = rt, args, ""
+		if fn.strict && !k.any(0) {
+			return b, false
+		}
 		mark := len(b)
 		b, ok := fn.call(k, b)
 		if !ok {

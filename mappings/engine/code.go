@@ -56,6 +56,9 @@ var triplets = [...]int{1, 4, 10}
 // codings appends the codings of a CWE.
 func (rt *run) codings(n source.Node, into *codingList) {
 	for _, at := range triplets {
+		if at > 1 && n.Leaf() {
+			return
+		}
 		part := n.C(at)
 		code, system := strings.TrimSpace(part.Text()), n.C(at+2).Text()
 		if code == "" {

@@ -28,6 +28,7 @@ type Map struct {
 	subject       []idPart
 	slots         int
 	shared        int // number of shared members; they are numbered from 1
+	parts         int // number of shared parts of keys
 }
 
 // Input is the header's declaration of what the map reads.

@@ -8,7 +8,7 @@ import (
 	"meridian/mappings/source"
 )
 
-// Reference texts and the bounds that they have: research notes 2.5.
+// Reference texts and the bounds that they have.
 func TestReadBounds(t *testing.T) {
 	for _, c := range []struct{ text, low, high string }{
 		{"3.5-5.5", "3.5", "5.5"}, {"3.5~5.5", "3.5", "5.5"}, {"3.5 ～ 5.5", "3.5", "5.5"}, {"3.5--5.5", "3.5", "5.5"}, {"3.5—5.5", "3.5", "5.5"},
@@ -43,7 +43,7 @@ func TestSplitSex(t *testing.T) {
 	}
 }
 
-// Numbers keep their precision; only a sign, a missing digit beside the point and leading zeros are touched. Research notes 2.2.
+// Numbers keep their precision; only a sign, a missing digit beside the point and leading zeros are touched.
 func TestNumber(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"92.000000", "92.000000"}, {"+5", "5"}, {".5", "0.5"}, {"5.", "5"}, {"-.5", "-0.5"}, {"-0.50", "-0.50"}, {"007", "7"}, {"00.10", "0.10"}, {"0", "0"}, {"12．5", "12.5"},
@@ -118,7 +118,7 @@ func TestCitizenID(t *testing.T) {
 	}
 }
 
-// Times as hospital databases write them: research notes 3.5.
+// Times as hospital databases write them.
 func TestLooseTime(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"2026-11-21 08:30:00", "20261121083000"}, {"2026/11/21 8:30", "202611210830"}, {"2026年11月21日", "20261121"}, {"2026年11月21日 8时30分", "202611210830"},

@@ -25,6 +25,27 @@ type idPart struct {
 	value *value
 	dup   bool
 	text  string
+	// shared, when not 0, numbers a part that does not depend on the variable of a rule that repeats: it is read once in a scope.
+	shared int
+}
+
+// sharedText is such a part, as it was read.
+type sharedText struct {
+	scope int32
+	known bool
+	text  string
+}
+
+// part gives the text of a part that comes from the record.
+func (rt *run) part(p *idPart) string {
+	if p.shared == 0 {
+		return strings.TrimSpace(p.value.first(rt))
+	}
+	k := &rt.parts[p.shared]
+	if !k.known || k.scope != rt.scope {
+		*k = sharedText{scope: rt.scope, known: true, text: strings.TrimSpace(p.value.first(rt))}
+	}
+	return k.text
 }
 
 // space sets the namespace of the source; it is kept while the sources of following runs are the same.
@@ -44,7 +65,7 @@ func (rt *run) key(typ string, parts []idPart, dup int) (hasDup, ok bool) {
 			hasDup = true
 			b = strconv.AppendInt(b, int64(dup), 10)
 		case p.value != nil:
-			s := strings.TrimSpace(p.value.first(rt))
+			s := rt.part(p)
 			if s == "" && i == 0 {
 				rt.keyBuf = b
 				return false, false

@@ -88,6 +88,7 @@ func (rt *run) instantiate() {
 				continue
 			}
 			rt.enter(s)
+			rt.scope = int32(s)
 			if def.each == nil {
 				rt.make(def, s, source.Node{})
 				continue

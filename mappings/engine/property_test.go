@@ -303,3 +303,37 @@ func TestUnknownLayer(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// One map serves many goroutines.
+func TestConcurrentRuns(t *testing.T) {
+	all := corpus(t)
+	want := map[string][]byte{}
+	for name, raw := range all {
+		res, _ := mustRun(t, raw)
+		want[name] = res.Bundle()
+	}
+	m := oru(t)
+	done := make(chan string)
+	for range 4 {
+		go func() {
+			for name, raw := range all {
+				tr, err := tree(raw)
+				if err != nil {
+					done <- err.Error()
+					return
+				}
+				res, _ := m.Run(tr, &Source{ID: "lis"}, benchTime)
+				if !bytes.Equal(res.Bundle(), want[name]) {
+					done <- name + " differs"
+					return
+				}
+			}
+			done <- ""
+		}()
+	}
+	for range 4 {
+		if s := <-done; s != "" {
+			t.Error(s)
+		}
+	}
+}

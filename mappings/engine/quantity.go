@@ -35,8 +35,9 @@ func unitOf(n source.Node, table *Table) unit {
 	if !n.Valid() {
 		return unit{}
 	}
-	if whole := wholeField(n); whole != n.Raw() || !n.Leaf() {
+	if !n.Leaf() || n.NextSame().Valid() {
 		// 10^9/L and 10~9/L are units whose signs the sender did not escape.
+		whole := wholeField(n)
 		if row, ok := table.Find(whole); ok || brokenPower(n) {
 			return unit{text: strings.TrimSpace(whole), code: row.Get("to")}
 		}

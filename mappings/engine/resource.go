@@ -66,6 +66,8 @@ func (c *compiler) compileResource(y *ynode) resourceDef {
 	if e := y.get("each"); e != nil {
 		defer c.compileEach(&d, e)()
 	}
+	c.each = d.slot
+	defer func() { c.each = -1 }()
 	d.when = c.compileCondition(y.get("when"))
 	c.compileID(&d, y)
 	if s := y.str("write"); s != "" {
@@ -82,9 +84,7 @@ func (c *compiler) compileResource(y *ynode) resourceDef {
 		}
 		c.topLevel(d.typ, k.get("element"))
 	}
-	c.each = d.slot
 	d.target = c.compileObject(d.typ, y.get("target"), true).emit
-	c.each = -1
 	return d
 }
 
@@ -187,7 +187,12 @@ func (c *compiler) compileParts(y *ynode) []idPart {
 		default:
 			v := c.compileValue(e)
 			c.repeatsProblem(e, v)
-			parts = append(parts, idPart{value: v})
+			part := idPart{value: v}
+			if c.each >= 0 && !slices.ContainsFunc(v.paths, func(p *path) bool { return p.slot == c.each }) {
+				c.m.parts++
+				part.shared = c.m.parts
+			}
+			parts = append(parts, part)
 		}
 	}
 	return parts

@@ -39,6 +39,8 @@ type run struct {
 	out     []byte   // the transaction
 	spans   [][2]int // of each instance's resource in out; empty for one that stands there already
 	shared  []sharedSpan
+	parts   []sharedText
+	scope   int32 // the scope instance whose resources are being made
 	scratch []byte
 	suffix  string
 	call    call
@@ -164,6 +166,11 @@ func (rt *run) start(m *Map, tree *source.Tree, src *Source, received time.Time)
 	}
 	rt.shared = rt.shared[:m.shared+1]
 	clear(rt.shared)
+	if cap(rt.parts) <= m.parts {
+		rt.parts = make([]sharedText, m.parts+1)
+	}
+	rt.parts = rt.parts[:m.parts+1]
+	clear(rt.parts)
 	rt.msgZone = messageZone(tree, rt.zone)
 }
 
@@ -180,6 +187,7 @@ func (rt *run) release() {
 	if cap(rt.out) > maxKeptBytes || cap(rt.scratch) > maxKeptBytes || cap(rt.keyBuf) > maxKeptBytes {
 		rt.out, rt.scratch, rt.keyBuf = nil, nil, nil
 	}
+	clear(rt.parts)
 	clear(rt.vars)
 	clear(rt.scopes)
 	clear(rt.insts)
