@@ -417,6 +417,7 @@ func TestCrashBetweenTwoWrites(t *testing.T) {
 			if got := len(b.all(t, "DiagnosticReport")); cut < 4 && got != 0 {
 				t.Errorf("a report without its results: %d", got)
 			}
+			b.Stop()             // a dead process takes nothing more
 			clock.Add(time.Hour) // the lease ends
 			next := benchOver(t, st, setup{})
 			if it := next.wait(t, id); it.Label != "committed" && cut < 5 {
