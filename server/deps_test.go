@@ -27,7 +27,9 @@ fhir/codec           < fhir/element fhir/schema fhir/issue fhir/value
 fhir/r4              < fhir/codec fhir/element fhir/schema fhir/issue fhir/value
 fhir/definitions     < fhir/r4 fhir/codec fhir/element fhir/schema fhir/issue
 fhir/fhirpath        < fhir/element fhir/schema fhir/issue fhir/value fhir/ucum github.com/cockroachdb/apd/v3
-fhir/search          < fhir/definitions fhir/fhirpath fhir/codec fhir/element fhir/schema fhir/issue fhir/value golang.org/x/text/… github.com/mozillazg/go-pinyin
+fhir/patch           < fhir/codec fhir/fhirpath fhir/element fhir/schema fhir/issue fhir/value github.com/evanphx/json-patch/v5
+fhir/terminology     < fhir/definitions fhir/r4 fhir/codec fhir/element fhir/schema fhir/issue fhir/value
+fhir/search          < fhir/definitions fhir/fhirpath fhir/codec fhir/element fhir/schema fhir/issue fhir/value fhir/ucum golang.org/x/text/… github.com/mozillazg/go-pinyin
 fhir/fhirtest        < fhir/codec fhir/r4 fhir/element fhir/schema fhir/issue fhir/value
 fhir/internal/gen
 
@@ -41,9 +43,10 @@ server/store/pebblestore  < server/store fhir/search fhir/issue github.com/cockr
 server/store/mongostore   < server/store fhir/search fhir/issue go.mongodb.org/mongo-driver/v2/…
 server/store/storetest    < server/store fhir/*
 server/interaction        < server/store fhir/* github.com/google/uuid
+server/operation          < server/interaction server/store fhir/* github.com/google/uuid github.com/vektah/gqlparser/v2 github.com/vektah/gqlparser/v2/…
 server/job                < server/store server/interaction
 server/inbox              < server/job server/interaction server/store mappings/* fhir/* github.com/google/uuid
-server/rest               < server/interaction server/store fhir/* github.com/labstack/echo/v4 github.com/labstack/echo/v4/… github.com/klauspost/compress/… github.com/prometheus/…
+server/rest               < server/interaction server/job server/store fhir/* github.com/labstack/echo/v4 github.com/labstack/echo/v4/… github.com/klauspost/compress/… github.com/prometheus/…
 `
 
 // testOnly may be imported by any test file.
