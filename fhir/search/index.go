@@ -16,25 +16,38 @@ import (
 // there is overwritten. The strings of one call share one allocation and do not
 // keep the body alive. The error is internal: root is not a resource.
 func (r *Registry) Index(root element.Node, into *Facts) error {
+	b, err := r.begin(root, into)
+	if err != nil {
+		return err
+	}
+	b.walk(root, b.t.root)
+	if err = b.finishParams(root); err == nil {
+		b.finish(into)
+	}
+	r.end(b)
+	return err
+}
+
+// begin empties into and gives a builder for root.
+func (r *Registry) begin(root element.Node, into *Facts) (*builder, error) {
 	into.Keys, into.Forward = into.Keys[:0], into.Forward[:0]
 	if !root.Valid() || root.Type().Kind != schema.Resource {
-		return fmt.Errorf("index: not a resource")
+		return nil, fmt.Errorf("index: not a resource")
 	}
 	t := r.tableOf(root.Type())
 	if t == nil {
-		return fmt.Errorf("index: no search parameters for type %s", root.Type().Name)
+		return nil, fmt.Errorf("index: no search parameters for type %s", root.Type().Name)
 	}
 	b := r.scratch.Get().(*builder)
 	b.reset(r, t, root)
-	b.walk(root, t.root)
-	err := b.finishParams(root)
-	if err == nil {
-		b.finish(into)
-	}
+	return b, nil
+}
+
+// end keeps the builder for the next resource.
+func (r *Registry) end(b *builder) {
 	if b.root = (element.Node{}); cap(b.buf) <= maxPooledBuffer {
 		r.scratch.Put(b)
 	}
-	return err
 }
 
 // maxPooledBuffer is the largest text buffer that is kept for the next resource, in bytes.
@@ -51,6 +64,9 @@ type builder struct {
 	seen []*Param // of typeTable.absent
 	fold []byte
 	text []byte // unescaped text of a node, valid until the next call of bytes
+
+	stamp     element.Tree // see IndexStamped
+	stampText []byte       // its source
 }
 
 // span is a part of builder.buf.

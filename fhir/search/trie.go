@@ -186,26 +186,31 @@ func childAt(n element.Node, i int) element.Node {
 
 func (b *builder) walk(n element.Node, t *trieNode) {
 	for c := n.First(); c.Valid(); c = c.Next() {
-		i := c.ElementIndex()
-		if i >= len(t.elems) {
+		b.child(c, t)
+	}
+}
+
+// child takes the edges of t that lead to c.
+func (b *builder) child(c element.Node, t *trieNode) {
+	i := c.ElementIndex()
+	if i >= len(t.elems) {
+		return
+	}
+	edges := t.elems[i]
+	for k := range edges {
+		ed := &edges[k]
+		if !ed.free && !b.holds(ed, c) {
 			continue
 		}
-		edges := t.elems[i]
-		for k := range edges {
-			ed := &edges[k]
-			if !ed.free && !b.holds(ed, c) {
-				continue
+		for _, e := range ed.emits {
+			if e.exists {
+				b.exists(e.param, c)
+			} else {
+				b.value(e.param, c)
 			}
-			for _, e := range ed.emits {
-				if e.exists {
-					b.exists(e.param, c)
-				} else {
-					b.value(e.param, c)
-				}
-			}
-			if ed.node != nil {
-				b.walk(c, ed.node)
-			}
+		}
+		if ed.node != nil {
+			b.walk(c, ed.node)
 		}
 	}
 }

@@ -116,8 +116,23 @@ func (s *Service) put(root element.Node, edit *codec.Edit, current *store.Resour
 	if !current.Deleted && codec.SameContent(current.Body, w.Body) {
 		return w, true, nil
 	}
-	w.Facts, err = s.index(w.Body)
+	w.Facts, err = s.facts(root, edit, &w)
 	return w, false, err
+}
+
+// facts are those of w's body, found in the tree that it was made of, unless links were edited on the way.
+func (s *Service) facts(root element.Node, edit *codec.Edit, w *store.Write) (*search.Facts, error) {
+	if edit == nil {
+		facts := new(search.Facts)
+		ok, err := s.registry.IndexStamped(root, search.Stamp{ID: w.ID, LastUpdated: w.LastUpdated.Format(instantLayout)}, facts)
+		if err != nil {
+			return nil, fmt.Errorf("index: %w", err)
+		}
+		if ok {
+			return facts, nil
+		}
+	}
+	return s.index(w.Body)
 }
 
 // remove prepares the deletion of what stands at current.
