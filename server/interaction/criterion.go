@@ -20,7 +20,11 @@ type criterion struct {
 // criterion parses a query string such as identifier=urn:x|1. It is always
 // strict, and only parameters that select are allowed: one left out would match too much.
 func (s *Service) criterion(typ, query string) (*criterion, error) {
-	pairs, err := ParseQuery(strings.TrimPrefix(query, "?"))
+	query, err := s.bareQuery(typ, query)
+	if err != nil {
+		return nil, err
+	}
+	pairs, err := ParseQuery(query)
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +50,20 @@ func (s *Service) criterion(typ, query string) (*criterion, error) {
 	plan.Limit = 2
 	plan.Sort, plan.After = nil, nil
 	return &criterion{query: q, plan: plan, key: search.UnlessKey(q)}, nil
+}
+
+// bareQuery takes off what some clients send before the `?` of a condition:
+// nothing, the type, or the whole address (HAPI's client does). Another address would be
+// another condition, so it is refused. Issue code: value.
+func (s *Service) bareQuery(typ, query string) (string, error) {
+	address, rest, found := strings.Cut(query, "?")
+	if !found || strings.Contains(address, "=") {
+		return query, nil
+	}
+	if address != "" && address != typ && address != "/"+typ && address != s.base+"/"+typ {
+		return "", issue.New(issue.Value, "condition.address", "the condition is of another address than "+s.base+"/"+typ, "")
+	}
+	return rest, nil
 }
 
 // match gives none, one, or two of the matches.
