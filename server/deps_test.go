@@ -50,7 +50,7 @@ server/rest               < server/interaction server/job server/store fhir/* gi
 `
 
 // testOnly may be imported by any test file.
-const testOnly = `fhir/fhirtest server/store/storetest server/store/pebblestore server/store/mongostore fhir/* mappings/*
+const testOnly = `fhir/fhirtest server/store/storetest server/store/pebblestore server/store/mongostore server/operation fhir/* mappings/*
 github.com/google/go-cmp/… pgregory.net/rapid github.com/rogpeppe/go-internal/… github.com/go-json-experiment/json/… github.com/cockroachdb/pebble/v2/… golang.org/x/text/… github.com/labstack/echo/v4 github.com/google/uuid go.mongodb.org/mongo-driver/v2/…`
 
 func allowed(list []string, imp string) bool {

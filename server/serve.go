@@ -23,6 +23,7 @@ import (
 	"meridian/mappings/maps"
 	"meridian/server/inbox"
 	"meridian/server/interaction"
+	"meridian/server/operation"
 	"meridian/server/rest"
 	"meridian/server/store"
 	"meridian/server/store/mongostore"
@@ -157,7 +158,7 @@ func (a *app) open(ctx context.Context) error {
 		return err
 	}
 	service, err := interaction.New(interaction.Options{Store: a.store, Registry: a.registry, BaseURL: a.c.BaseURL, Zone: a.zone, CursorKey: key,
-		Version: version, Limits: interaction.Limits{PageSize: a.c.PageSize, MaxPageSize: a.c.MaxPage, BodyBytes: int(a.c.BodyLimit)}})
+		Version: version, Operations: operation.List(), Limits: interaction.Limits{PageSize: a.c.PageSize, MaxPageSize: a.c.MaxPage, BodyBytes: int(a.c.BodyLimit)}})
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,9 @@
 package search
 
+// Nearest gives the spelling among names that is closest to a misspelt one, ""
+// when none is near.
+func Nearest(name string, names []string) string { return nearest(name, names) }
+
 // nearest gives the spelling among names that is closest to a misspelt one, ""
 // when none is near: at most a third of its letters differ, or it begins with
 // what was written.

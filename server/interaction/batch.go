@@ -37,7 +37,7 @@ func independent(entries []entry) int {
 		if e.method == "POST" {
 			key.ID = e.fresh
 		}
-		if e.err != nil || isRead(e.method) || e.IfNoneExist != "" || e.target.Query != "" || seen[key] {
+		if e.err != nil || isRead(e.method) || e.target.Operation != "" || e.IfNoneExist != "" || e.target.Query != "" || seen[key] {
 			return max(n, 1)
 		}
 		seen[key] = true
@@ -74,6 +74,9 @@ func (s *Service) perform(ctx context.Context, e *entry, lenient bool) (out Entr
 		}
 	}()
 	t := &e.target
+	if t.Operation != "" {
+		return s.entryOperation(ctx, e, lenient)
+	}
 	switch e.method {
 	case "POST":
 		out.Result, out.Err = s.create(ctx, t.Type, e.root, e.IfNoneExist, e.fresh)

@@ -74,8 +74,9 @@ type entry struct {
 	method  string
 	target  target
 	Conditions
-	fresh string // id for a resource that is created
-	err   error  // in a batch: why it cannot be carried out
+	fresh  string // id for a resource that is created
+	posted bool   // an operation called by POST that a transaction treats as a read
+	err    error  // in a batch: why it cannot be carried out
 }
 
 // entries reads the requests. In a batch a bad entry fails alone; in a
@@ -138,6 +139,15 @@ func (s *Service) checkEntry(e *entry) error {
 	t := &e.target
 	bad := func(text string) error { return issue.New(issue.Invalid, "bundle.request", text, e.at+".request") }
 	body := false
+	if t.Operation != "" && t.History {
+		return noSuchInteraction()
+	}
+	if t.Operation != "" {
+		if isRead(e.method) || e.method == "POST" {
+			return nil
+		}
+		return bad("an operation is called by GET or POST")
+	}
 	switch e.method {
 	case "GET", "HEAD":
 		return nil
@@ -179,6 +189,8 @@ func (s *Service) read(ctx context.Context, e *entry, lenient bool) EntryResult 
 	out := EntryResult{Read: true, head: e.method == "HEAD"}
 	t := &e.target
 	switch {
+	case t.Operation != "":
+		return s.entryOperation(ctx, e, lenient)
 	case t.Metadata:
 		out.Content = s.Capabilities()
 	case t.History:

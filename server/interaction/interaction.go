@@ -62,6 +62,8 @@ type Options struct {
 	// Started is the date of the CapabilityStatement. Default: the Clock when the Service is made.
 	Started time.Time
 	Limits  Limits
+	// Operations are those that `$name` calls. Default none.
+	Operations []Operation
 }
 
 // Limits are the bounds of the interactions; 0 means the default.
@@ -88,19 +90,20 @@ type Limits struct {
 
 // Service carries out interactions on one store.
 type Service struct {
-	store    store.Store
-	registry *search.Registry
-	base     string
-	clock    func() time.Time
-	newID    func() string
-	zone     *time.Location
-	version  string
-	started  time.Time
-	limits   Limits
-	cursors  sealer
-	index    func(body []byte) (*search.Facts, error)
-	bodies   codec.Pool // parsers for what clients send
-	stored   codec.Pool // parsers for stored forms, which are a little larger
+	store      store.Store
+	registry   *search.Registry
+	base       string
+	clock      func() time.Time
+	newID      func() string
+	zone       *time.Location
+	version    string
+	started    time.Time
+	limits     Limits
+	cursors    sealer
+	operations *operations
+	index      func(body []byte) (*search.Facts, error)
+	bodies     codec.Pool // parsers for what clients send
+	stored     codec.Pool // parsers for stored forms, which are a little larger
 
 	capabilities func() []byte // computed once
 }
@@ -138,6 +141,9 @@ func New(o Options) (*Service, error) {
 	}
 	var err error
 	if s.cursors, err = newSealer(o.CursorKey); err != nil {
+		return nil, err
+	}
+	if s.operations, err = newOperations(o.Operations); err != nil {
 		return nil, err
 	}
 	s.bodies.Options.MaxBytes = s.limits.BodyBytes

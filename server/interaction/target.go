@@ -17,12 +17,15 @@ import (
 //	Patient/1/_history/2          Type, ID, Version
 //	Patient/_history, _history    Type or nothing, History
 //	metadata           Metadata
+//	$meta, Patient/$match, Patient/1/$everything   Operation beside the others
 type target struct {
 	store.Key
 	Version  uint64
 	History  bool
 	Metadata bool
-	Query    string
+	// Operation is the name behind the dollar; Version is set for Patient/1/_history/2/$meta.
+	Operation string
+	Query     string
 }
 
 // parseTarget reads the url of a bundle entry: relative to the base, or absolute with the base of this server.
@@ -42,6 +45,14 @@ func (s *Service) parseTarget(url string) (target, error) {
 	if parts[0] == "_history" && len(parts) == 1 {
 		t.History = true
 		return t, nil
+	}
+	if name, ok := strings.CutPrefix(parts[len(parts)-1], "$"); ok {
+		if name == "" {
+			return t, noSuchInteraction()
+		}
+		if t.Operation, parts = name, parts[:len(parts)-1]; len(parts) == 0 {
+			return t, nil
+		}
 	}
 	if t.Type = parts[0]; !IsResourceType(t.Type) {
 		return t, unknownType(t.Type)

@@ -45,6 +45,9 @@ type subject struct {
 
 func (s *Service) transaction(ctx context.Context, entries []entry, p *BundleParams) (*BundleResult, error) {
 	t := &transaction{s: s, entries: entries, lenient: p.Lenient, now: s.now()}
+	if err := s.operationReads(entries); err != nil {
+		return nil, err
+	}
 	if err := t.checkFullURLs(); err != nil {
 		return nil, err
 	}
@@ -93,7 +96,7 @@ func (t *transaction) checkFullURLs() error {
 func (t *transaction) checkReads() error {
 	for i := range t.entries {
 		e := &t.entries[i]
-		if !isRead(e.method) || e.target.Type == "" || e.target.ID != "" || e.target.History {
+		if !isRead(e.method) || e.target.Operation != "" || e.target.Type == "" || e.target.ID != "" || e.target.History {
 			continue
 		}
 		pairs, err := ParseQuery(e.target.Query)

@@ -6,6 +6,7 @@
 //	GET  /fhir/Patient/1        read        200 304 404 410   ETag: W/"2"  Last-Modified
 //	PUT  /fhir/Patient/1        update      200 201 412       Location: …/fhir/Patient/1/_history/3
 //	POST /fhir                  batch, transaction
+//	GET  /fhir/Patient/1/$everything   operation; POST with Parameters
 //	GET  /healthz /readyz /metrics
 //
 // Every error is an OperationOutcome, those of the router and of panics too.
@@ -118,7 +119,9 @@ func New(o Options) *Handler {
 }
 
 // ServeHTTP makes Handler an http.Handler.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.echo.ServeHTTP(w, r) }
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.echo.ServeHTTP(w, plainDollar(r))
+}
 
 func (h *Handler) routes() {
 	g := h.echo.Group(h.base)
@@ -134,6 +137,7 @@ func (h *Handler) routes() {
 	for _, path := range []string{"/metadata", "/_history"} {
 		g.Match([]string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}, path, h.on("unknown", readOnly))
 	}
+	h.operationRoutes(g)
 	both("/:type", "search-type", search)
 	both("/:type/_search", "search-type", search)
 	g.POST("/:type/_search", h.on("search-type", searchForm))

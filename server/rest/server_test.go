@@ -9,6 +9,7 @@ import (
 
 	"meridian/fhir/search"
 	"meridian/server/interaction"
+	"meridian/server/operation"
 	"meridian/server/rest"
 	"meridian/server/store"
 	"meridian/server/store/storetest"
@@ -54,7 +55,7 @@ func newServerWith(t testing.TB, b backend, limits interaction.Limits, o rest.Op
 	})
 	var ids atomic.Int64
 	s.service, err = interaction.New(interaction.Options{
-		Store: s.store, Registry: registry, BaseURL: base, Clock: clock.Now, Zone: zone, CursorKey: []byte("test"), Version: "test", Limits: limits,
+		Store: s.store, Registry: registry, BaseURL: base, Clock: clock.Now, Zone: zone, CursorKey: []byte("test"), Version: "test", Limits: limits, Operations: operation.List(),
 		NewID: func() string { return "id-" + strconv.FormatInt(ids.Add(1), 10) },
 	})
 	if err != nil {

@@ -1,0 +1,40 @@
+// Package operation holds the operations of the server, one file each: its
+// definition, its function. List registers them.
+//
+//	$everything  everything.go      all about a patient, an encounter
+//	$meta …      meta.go            profiles, tags, labels
+//
+// An operation sees parameters that agree with its definition, and reads and
+// writes through *interaction.Service, never through the store. It has no state
+// of its own but what its struct was given, and is safe for concurrent use.
+// Definitions of the specification are held against the official ones by a test.
+//
+// docs/operation has a page for each.
+//
+// https://hl7.org/fhir/R4/operations.html, https://hl7.org/fhir/R4/operationslist.html
+package operation
+
+import (
+	"context"
+
+	"meridian/server/interaction"
+)
+
+// List gives the operations of the server. A further one is a further line.
+func List() []interaction.Operation {
+	return []interaction.Operation{
+		operation{metaDefinition(), meta},
+	}
+}
+
+// operation is a definition with its function.
+type operation struct {
+	definition *interaction.OperationDefinition
+	run        func(context.Context, *interaction.OperationCall) (interaction.OperationResult, error)
+}
+
+func (o operation) Definition() *interaction.OperationDefinition { return o.definition }
+
+func (o operation) Run(ctx context.Context, c *interaction.OperationCall) (interaction.OperationResult, error) {
+	return o.run(ctx, c)
+}

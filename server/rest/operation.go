@@ -1,0 +1,103 @@
+package rest
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"meridian/fhir/issue"
+	"meridian/server/interaction"
+	"meridian/server/store"
+)
+
+// operationRoutes are the addresses of `$name` on the system, a type, an instance and a version.
+//
+// https://hl7.org/fhir/R4/operations.html#executing
+func (h *Handler) operationRoutes(g *echo.Group) {
+	for _, path := range []string{"/$:operation", "/:type/$:operation", "/:type/:id/$:operation", "/:type/:id/_history/:version/$:operation"} {
+		g.Match([]string{http.MethodGet, http.MethodHead, http.MethodPost}, path, h.on("operation", operation))
+		g.Match([]string{http.MethodPut, http.MethodPatch, http.MethodDelete}, path, h.on("unknown", operationMethod))
+	}
+}
+
+// plainDollar spells the dollar of an address that a client has escaped, so that the routes know it.
+func plainDollar(r *http.Request) *http.Request {
+	if r.URL.RawPath == "" || !strings.Contains(r.URL.RawPath, "%24") {
+		return r
+	}
+	out := *r
+	out.URL = new(url.URL)
+	*out.URL = *r.URL
+	out.URL.RawPath = strings.ReplaceAll(r.URL.RawPath, "%24", "$")
+	return &out
+}
+
+func operationMethod(x *call) error {
+	return issue.New(issue.NotSupported, "operation.method", "an operation is called by GET or POST", "").WithStatus(http.StatusMethodNotAllowed)
+}
+
+// operation decodes a call, runs it, and answers with its result.
+func operation(x *call) error {
+	p := interaction.OperateParams{Name: x.Param("operation"), Key: store.Key{Type: x.Param("type"), ID: x.Param("id")}, Lenient: x.lenient}
+	if v := x.Param("version"); v != "" {
+		var ok bool
+		if p.Version, ok = interaction.ParseVersion(v); !ok {
+			return issue.New(issue.NotFound, "resource.unknown", "version ids of this server are decimal numbers from 1", "")
+		}
+	}
+	if err := x.operationInput(&p); err != nil {
+		return err
+	}
+	r, err := x.service.Operate(x.ctx, p)
+	if err != nil {
+		return err
+	}
+	if r.Resource != nil {
+		x.stamp(r.Resource)
+	}
+	if r.Status == 0 {
+		if r.Status = http.StatusOK; len(r.Body) == 0 {
+			r.Status = http.StatusNoContent
+		}
+	}
+	if r.ContentType != "" {
+		return x.sendAs(r.Status, r.ContentType, r.Body)
+	}
+	return x.send(r.Status, r.Body)
+}
+
+// operationInput reads the query and the body of a call. Issue codes: those of readBody and ParseQuery.
+func (x *call) operationInput(p *interaction.OperateParams) (err error) {
+	if p.Query, err = interaction.ParseQuery(x.query); err != nil {
+		return err
+	}
+	r := x.Request()
+	if p.Get = r.Method != http.MethodPost; p.Get {
+		return nil
+	}
+	if typ := x.header("Content-Type"); x.service.TakesRaw(p.Name, p.Key, typ) {
+		p.ContentType = typ
+		p.Body, err = x.readBody()
+		return err
+	}
+	if r.ContentLength == 0 {
+		return nil
+	}
+	p.Body, err = x.resourceBody()
+	return err
+}
+
+// sendAs writes an answer that is no FHIR resource.
+func (x *call) sendAs(status int, contentType string, body []byte) error {
+	x.status = status
+	head := x.Response().Header()
+	head.Set("Content-Type", contentType)
+	x.Response().WriteHeader(status)
+	if x.Request().Method != http.MethodHead {
+		// A client that went away is no error of the server.
+		_, _ = x.Response().Write(body)
+	}
+	return nil
+}
