@@ -11,6 +11,7 @@ import (
 //	pending ──Lease──▶ leased ──Done──▶ done (kept until its retention is over)
 //	   ▲                 │ ├──Retry──▶ pending, not before a time
 //	   └──lease expired──┘ └──Park───▶ parked ──Requeue──▶ pending
+//	                any but done ──Cancel──▶ done
 type Queue interface {
 	// Append stores items durably, all or none, in order, and gives their ids. Where an
 	// item's Key is already known in its topic nothing is stored for it: the
@@ -21,6 +22,14 @@ type Queue interface {
 	Lease(ctx context.Context, topic string, n int, d time.Duration) ([]Item, error)
 	// Finish moves leased items to their next states, all in one commit.
 	Finish(ctx context.Context, results []Result) error
+	// Extend makes the lease of a running item end d from now, and replaces its
+	// note unless that is nil; ErrLease when lease is not the current one. It may
+	// return before the note is on disk.
+	Extend(ctx context.Context, id, lease string, d time.Duration, note []byte) error
+	// Cancel ends a pending, leased or parked item as Done with this label. Its
+	// lease is void: whoever works on it is told so by Extend and Finish. What is
+	// done stays as it is; ErrNotFound.
+	Cancel(ctx context.Context, id, label string) error
 	// Requeue makes parked or done items pending again.
 	Requeue(ctx context.Context, ids []string) error
 	// Get gives one item; ErrNotFound.

@@ -218,6 +218,49 @@ func held(r *store.Result, now time.Time) bson.D {
 	return bson.D{{Key: "_id", Value: r.ID}, {Key: "state", Value: store.Leased}, {Key: "lease", Value: r.Lease}, {Key: "until", Value: bson.D{{Key: "$gt", Value: now}}}}
 }
 
+// Extend is one update of the item while its lease holds.
+func (q *queue) Extend(ctx context.Context, id, lease string, d time.Duration, note []byte) error {
+	if err := q.s.enter(); err != nil {
+		return err
+	}
+	defer q.s.flight.Done()
+	now := q.s.now()
+	set := bson.D{{Key: "until", Value: now.Add(d)}}
+	if note != nil {
+		v, err := noteValue(note)
+		if err != nil {
+			return err
+		}
+		set = append(set, bson.E{Key: "note", Value: v})
+	}
+	u, err := q.items.UpdateOne(ctx, held(&store.Result{ID: id, Lease: lease}, now), bson.D{{Key: "$set", Value: set}})
+	if err != nil {
+		return fmt.Errorf("mongostore: extend %s: %w", id, err)
+	}
+	if u.MatchedCount != 1 {
+		return fmt.Errorf("extend %s: %w", id, store.ErrLease)
+	}
+	return nil
+}
+
+// Cancel ends an item that is not done, whoever holds it.
+func (q *queue) Cancel(ctx context.Context, id, label string) error {
+	if err := q.s.enter(); err != nil {
+		return err
+	}
+	defer q.s.flight.Done()
+	if _, err := q.get(ctx, id, bson.D{{Key: "_id", Value: 1}}); err != nil {
+		return fmt.Errorf("cancel: %w", err)
+	}
+	filter := bson.D{{Key: "_id", Value: id}, {Key: "state", Value: bson.D{{Key: "$in", Value: bson.A{store.Pending, store.Leased, store.Parked}}}}}
+	_, err := q.items.UpdateOne(ctx, filter, bson.D{{Key: "$set", Value: bson.D{{Key: "state", Value: store.Done}, {Key: "label", Value: label}}},
+		{Key: "$unset", Value: bson.D{{Key: "lease", Value: ""}, {Key: "until", Value: ""}}}})
+	if err != nil {
+		return fmt.Errorf("mongostore: cancel %s: %w", id, err)
+	}
+	return nil
+}
+
 // Requeue makes parked or done items pending again; ErrNotFound, and no change, when one is unknown.
 func (q *queue) Requeue(ctx context.Context, ids []string) error {
 	if err := q.s.enter(); err != nil {

@@ -316,6 +316,65 @@ func (q *queue) retire(b *pebble.Batch, t *topic) error {
 	return iter.Error()
 }
 
+// Extend moves the end of a lease, which is in memory, and writes the note.
+func (q *queue) Extend(ctx context.Context, id, token string, d time.Duration, note []byte) error {
+	if len(note) > MaxNote {
+		return fmt.Errorf("extend %s: a note of %d bytes: %w", id, len(note), store.ErrTooLarge)
+	}
+	return q.store.submit(ctx, &request{applyFirst: true, lazy: true, queue: func(b *pebble.Batch) error { return q.extend(b, id, token, d, note) }})
+}
+
+func (q *queue) extend(b *pebble.Batch, id, token string, d time.Duration, note []byte) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.store.options.Clock().UTC()
+	n, err := parseItemID(id)
+	l := q.held(n, now)
+	if err != nil || l == nil || l.finishing || l.token != token {
+		return fmt.Errorf("extend %s: %w", id, store.ErrLease)
+	}
+	if note != nil {
+		r, err := q.load(q.store.db, n)
+		if err != nil {
+			return fmt.Errorf("extend %s: %w", id, err)
+		}
+		r.note = note
+		if err := b.Set(itemKey(queueItem, n), r.append(nil), nil); err != nil {
+			return err
+		}
+	}
+	l.until = now.Add(d)
+	return nil
+}
+
+// Cancel ends an item that is not done, whoever holds it.
+func (q *queue) Cancel(ctx context.Context, id, label string) error {
+	return q.store.submit(ctx, &request{applyFirst: true, queue: func(b *pebble.Batch) error { return q.cancel(b, id, label) }})
+}
+
+func (q *queue) cancel(b *pebble.Batch, id, label string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n, err := parseItemID(id)
+	if err != nil {
+		return fmt.Errorf("cancel %s: %w", id, err)
+	}
+	r, err := q.load(q.store.db, n)
+	if err != nil {
+		return fmt.Errorf("cancel %s: %w", id, err)
+	}
+	if r.state == stateDone {
+		return nil
+	}
+	if err := q.moveOn(b, r, &store.Result{ID: id, State: store.Done, Label: label}); err != nil {
+		return fmt.Errorf("cancel %s: %w", id, err)
+	}
+	if l := q.leases[n]; l != nil {
+		l.finishing = true
+	}
+	return nil
+}
+
 // Requeue makes parked or done items pending; others stay as they are.
 func (q *queue) Requeue(ctx context.Context, ids []string) error {
 	return q.store.submit(ctx, &request{applyFirst: true, queue: func(b *pebble.Batch) error { return q.requeue(b, ids) }})

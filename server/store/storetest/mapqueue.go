@@ -118,6 +118,34 @@ func (q *mapQueue) Finish(_ context.Context, results []store.Result) error {
 	return nil
 }
 
+func (q *mapQueue) Extend(_ context.Context, id, lease string, d time.Duration, note []byte) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.expire()
+	it := q.find(func(it *mapItem) bool { return it.ID == id })
+	if it == nil || it.State != store.Leased || it.Lease != lease {
+		return fmt.Errorf("extend %s: %w", id, store.ErrLease)
+	}
+	it.until = q.now().Add(d)
+	if note != nil {
+		it.Note = bytes.Clone(note)
+	}
+	return nil
+}
+
+func (q *mapQueue) Cancel(_ context.Context, id, label string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	it := q.find(func(it *mapItem) bool { return it.ID == id })
+	if it == nil {
+		return fmt.Errorf("cancel %s: %w", id, store.ErrNotFound)
+	}
+	if it.State != store.Done {
+		it.State, it.Label, it.Lease = store.Done, label, ""
+	}
+	return nil
+}
+
 func (q *mapQueue) Requeue(_ context.Context, ids []string) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -115,6 +115,7 @@ func testQueue(t *testing.T, s *suite) {
 			t.Errorf("an id that never was: %v", err)
 		}
 	})
+	testQueueHold(t, s)
 	t.Run("a known key stores nothing and gives the first id", func(t *testing.T) {
 		q := s.newQueue(t)
 		one := store.NewItem{Topic: "m", Key: "k1", Body: []byte("a")}
