@@ -2,6 +2,7 @@ package search
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"meridian/fhir/issue"
@@ -17,28 +18,43 @@ const MaxLeaves = 50_000
 // (too-costly, status 400).
 func (r *Registry) Compile(q *Query) (*Plan, error) {
 	c := compiler{r: r, at: q.at}
-	var all []Expr
-	var check []*Criterion
-	for i := range q.Criteria {
-		e := c.criterion(&q.Criteria[i])
-		if !e.exact {
-			check = append(check, &q.Criteria[i])
-		}
-		if _, every := e.Expr.(All); !every {
-			all = append(all, e.Expr)
-		}
-	}
-	if c.leaves > MaxLeaves {
+	where, check := c.where(q.Type, q.Criteria)
+	switch {
+	case c.leaves > MaxLeaves:
 		return nil, issue.New(issue.TooCostly, idTooMany, "the search has too many alternatives; name the type of references (Patient/1)", "").WithStatus(statusBadRequest)
+	case c.mixed:
+		return nil, issue.New(issue.NotSupported, idUnsupported, "a chained parameter stands under or, or under not, together with a criterion that only the resource's text decides "+
+			"(part of a string, a text of more than "+strconv.Itoa(MaxValue)+" bytes); ask for them in two searches", "").WithStatus(statusBadRequest)
 	}
-	plan := &Plan{Type: q.Type, Where: both(all), Limit: max(q.Count, 0)}
+	plan := &Plan{Type: q.Type, Where: where, Residual: check, Limit: max(q.Count, 0)}
 	for _, s := range q.Sort {
 		plan.Sort = append(plan.Sort, Order{Param: s.Param.sortedAs(), Desc: s.Desc})
 	}
-	if len(check) > 0 {
-		plan.Residual = r.residual(q, check)
-	}
 	return plan, nil
+}
+
+// where compiles criteria that must all hold on one resource of typ. check
+// decides those on its body whose keys are not enough; nil where there are none.
+func (c *compiler) where(typ string, of []Criterion) (where Expr, check func([]byte) (bool, error)) {
+	var all []Expr
+	var open []*Criterion
+	outer := c.typ
+	c.typ = typ
+	for i := range of {
+		t := c.criterion(&of[i])
+		if !t.exact {
+			open = append(open, &of[i])
+			c.mixed = c.mixed || of[i].joined()
+		}
+		if _, every := t.Expr.(All); !every {
+			all = append(all, t.Expr)
+		}
+	}
+	c.typ = outer
+	if len(open) > 0 {
+		check = c.r.residual(typ, c.at, open)
+	}
+	return both(all), check
 }
 
 // term is a compiled part; where it is not exact it matches all that should and
@@ -56,7 +72,9 @@ var (
 type compiler struct {
 	r      *Registry
 	at     value.Instant
+	typ    string // of the resource that the criteria are about
 	leaves int
+	mixed  bool // the body would have to decide a join
 }
 
 func both(of []Expr) Expr {
@@ -100,6 +118,12 @@ func not(t term) term {
 }
 
 func (c *compiler) criterion(x *Criterion) term {
+	switch {
+	case len(x.Joins) > 0:
+		return c.joins(x.Joins)
+	case x.Param == nil:
+		return c.group(x)
+	}
 	if x.Param.Code == "_id" {
 		return c.id(x)
 	}
@@ -120,6 +144,30 @@ func (c *compiler) criterion(x *Criterion) term {
 	if x.Modifier == ModNot || x.Modifier == ModMissing && x.Missing {
 		return not(t)
 	}
+	return t
+}
+
+// group compiles what Op makes of criteria.
+func (c *compiler) group(x *Criterion) term {
+	of := make([]term, len(x.Of))
+	for i := range x.Of {
+		of[i] = c.criterion(&x.Of[i])
+	}
+	switch x.Op {
+	case AnyOf:
+		return either(of)
+	case NoneOf:
+		return not(either(of))
+	}
+	t := term{exact: true}
+	var all []Expr
+	for _, y := range of {
+		t.exact = t.exact && y.exact
+		if _, every := y.Expr.(All); !every {
+			all = append(all, y.Expr)
+		}
+	}
+	t.Expr = both(all)
 	return t
 }
 

@@ -74,6 +74,10 @@ func show(e Expr) string {
 		return list("or", e.Of)
 	case Not:
 		return "not " + show(e.Of)
+	case ChainForward:
+		return chained(e.Param+">"+e.Type, e.Where, e.Check != nil)
+	case ChainReverse:
+		return chained(e.Type+"."+e.Param+">", e.Where, e.Check != nil)
 	case Box:
 		s := key(Key{Param: e.Param, Scope: e.Scope})
 		for _, b := range []struct{ word, bound string }{{" lo>=", e.LoMin}, {" lo<", e.LoMax}, {" hi>=", e.HiMin}, {" hi<", e.HiMax}} {
@@ -84,6 +88,13 @@ func show(e Expr) string {
 		return s
 	}
 	return fmt.Sprintf("%T", e)
+}
+
+func chained(path string, where Expr, check bool) string {
+	if check {
+		path += "!"
+	}
+	return path + "(" + show(where) + ")"
 }
 
 func showBound(s string) string {

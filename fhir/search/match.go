@@ -9,21 +9,67 @@ import (
 	"meridian/fhir/schema"
 )
 
-// Match says whether a resource matches a query. It evaluates each parameter's
-// FHIRPath and applies the rules of the datatypes to the elements themselves:
-// slow, obvious, and independent of keys, so that everything else can be held
-// against it. An error is internal: an expression that fails on this resource.
+// Match says whether a resource matches a query that asks for no other
+// resources. It evaluates each parameter's FHIRPath and applies the rules of
+// the datatypes to the elements themselves: slow, obvious, and independent of
+// keys, so that everything else can be held against it. An error is internal:
+// an expression that fails on this resource, or a query with joins.
 func (r *Registry) Match(q *Query, root element.Node) (bool, error) {
+	return r.MatchAmong(q, root, Others{})
+}
+
+// Others are the resources beside the one that is matched, for chains and _has.
+type Others struct {
+	// Resolve gives a live resource.
+	Resolve func(typ, id string) (element.Node, bool)
+	// List gives all live resources of a type.
+	List func(typ string) []element.Node
+}
+
+// MatchAmong is Match where the query asks for other resources too.
+func (r *Registry) MatchAmong(q *Query, root element.Node, others Others) (bool, error) {
 	if !root.Valid() || root.Type().Name != q.Type {
 		return false, nil
 	}
-	for i := range q.Criteria {
-		ok, err := r.matches(q, &q.Criteria[i], root)
-		if !ok || err != nil {
+	w := world{r: r, q: q, others: others}
+	return w.all(q.Criteria, root)
+}
+
+// world is what a query is decided in.
+type world struct {
+	r      *Registry
+	q      *Query
+	others Others
+}
+
+func (w *world) all(of []Criterion, root element.Node) (bool, error) {
+	for i := range of {
+		if ok, err := w.holds(&of[i], root); !ok || err != nil {
 			return false, err
 		}
 	}
 	return true, nil
+}
+
+// holds decides one criterion on one resource.
+func (w *world) holds(c *Criterion, root element.Node) (bool, error) {
+	switch {
+	case len(c.Joins) > 0:
+		return w.joined(c.Joins, root)
+	case c.Param != nil:
+		return w.r.matches(w.q, c, root)
+	case c.Op == AllOf:
+		return w.all(c.Of, root)
+	}
+	found := false
+	for i := range c.Of {
+		ok, err := w.holds(&c.Of[i], root)
+		if err != nil {
+			return false, err
+		}
+		found = found || ok
+	}
+	return found == (c.Op == AnyOf), nil
 }
 
 func (r *Registry) matches(q *Query, c *Criterion, root element.Node) (bool, error) {
@@ -284,16 +330,20 @@ func (m *matcher) part(p namePart, asked string) bool {
 	return false
 }
 
-func (m *matcher) referenceNode(n element.Node) bool {
-	var text string
+// referenceTextOf is what a Reference, canonical or uri says; a resource that
+// stands in the place of one is referred to by its address.
+func referenceTextOf(n element.Node) string {
 	switch n.Type().Kind {
 	case schema.Resource:
-		text = n.Type().Name + "/" + n.Child("id").Text()
+		return n.Type().Name + "/" + n.Child("id").Text()
 	case schema.Primitive:
-		text = n.Text()
-	default:
-		text = n.Child("reference").Text()
+		return n.Text()
 	}
+	return n.Child("reference").Text()
+}
+
+func (m *matcher) referenceNode(n element.Node) bool {
+	text := referenceTextOf(n)
 	if text == "" || text[0] == '#' {
 		return false
 	}

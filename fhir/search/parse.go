@@ -16,6 +16,8 @@ const (
 	MaxPairs      = 500    // name=value pairs
 	MaxValues     = 10_000 // alternatives of all parameters together
 	MaxQueryValue = 64_000 // bytes of one pair's value, 1 MB in sum is left to the server
+	MaxChain      = 4      // references between the searched resource and a parameter: chains and _has together
+	MaxJoins      = 500    // types of other resources that all chains of a query look at; subject.name counts each type of subject
 	maxShownName  = 64     // bytes of a client's name that an issue repeats
 )
 
@@ -23,6 +25,7 @@ const (
 const (
 	idUnknownParameter   = "search.unknown-parameter"
 	idUnknownModifier    = "search.unknown-modifier"
+	idNoReference        = "search.no-reference"
 	idUnsupported        = "search.not-supported"
 	idInvalidValue       = "search.invalid-value"
 	idTooMany            = "search.too-many"
@@ -68,6 +71,7 @@ type parser struct {
 	q        *Query
 	lenient  bool
 	values   int
+	joins    int
 	kept     []string // items of a list that were understood
 	errors   []issue.Issue
 	warnings []issue.Issue
@@ -108,7 +112,7 @@ func (p *parser) pair(v Pair) {
 		p.fail(issue.Value, idInvalidValue, "the value of %s is not text in UTF-8", strconv.Quote(short(v.Name)))
 	case p.result(name, modifier, v.Value):
 	default:
-		p.criterion(name, modifier, v)
+		p.criterion(v)
 	}
 	switch {
 	case len(p.errors) > errors:
@@ -119,80 +123,90 @@ func (p *parser) pair(v Pair) {
 	}
 }
 
-func (p *parser) criterion(name, modifier string, v Pair) {
-	if p.chained(v.Name) {
-		return
+// criterion reads a parameter that is none of the result parameters.
+func (p *parser) criterion(v Pair) {
+	c, ok := Criterion{}, false
+	switch v.Name {
+	case "_list":
+		c, ok = p.list(v)
+	default:
+		c, ok = p.named(p.t, v.Name, v, 0)
 	}
-	param := p.t.byCode[name]
+	if ok {
+		p.q.Criteria = append(p.q.Criteria, c)
+	}
+}
+
+// named reads a parameter of t as name says: a chain, _has, or one of its own.
+// depth is how many resources lie between it and the searched one.
+func (p *parser) named(t *typeTable, name string, v Pair, depth int) (Criterion, bool) {
+	if rest, ok := strings.CutPrefix(name, "_has:"); ok {
+		return p.has(t, rest, v, depth)
+	}
+	if head, rest, ok := strings.Cut(name, "."); ok {
+		return p.chain(t, head, rest, v, depth)
+	}
+	code, modifier, _ := strings.Cut(name, ":")
+	return p.plain(t, code, modifier, v)
+}
+
+// plain reads one parameter of t with its modifier and values.
+func (p *parser) plain(t *typeTable, name, modifier string, v Pair) (c Criterion, ok bool) {
+	param := t.byCode[name]
 	if param == nil {
-		p.unknown(name)
-		return
+		p.unknown(t, name)
+		return c, false
 	}
 	if param.Unsupported != "" {
 		p.refuse(issue.NotSupported, idUnsupported, "%s: %s", strconv.Quote(name), param.Unsupported)
-		return
+		return c, false
 	}
-	c := Criterion{Param: param}
+	c.Param = param
 	if !p.modifier(&c, modifier) {
-		return
+		return c, false
 	}
 	if v.Value == "" {
 		p.leave(v.Name)
-		return
+		return c, false
 	}
 	if c.Modifier == ModMissing {
 		if v.Value != "true" && v.Value != "false" {
-			p.fail(issue.Value, idInvalidValue, "%s takes true or false", strconv.Quote(v.Name))
-			return
+			p.fail(issue.Value, idInvalidValue, "%s takes true or false", strconv.Quote(short(v.Name)))
+			return c, false
 		}
 		c.Missing = v.Value == "true"
-		p.q.Criteria = append(p.q.Criteria, c)
-		return
+		return c, true
 	}
+	return c, p.alternatives(&c, v)
+}
+
+// alternatives reads the values between commas.
+func (p *parser) alternatives(c *Criterion, v Pair) bool {
 	for _, text := range splitEscaped(v.Value, ',') {
 		if p.values++; p.values > MaxValues {
 			p.fail(issue.TooCostly, idTooMany, "more than %d values", MaxValues)
-			return
+			return false
 		}
-		x, reason := p.r.value(&c, text)
+		x, reason := p.r.value(c, text)
 		if reason != "" {
-			p.fail(issue.Value, idInvalidValue, "a value of %s (a %s parameter) cannot be read: %s", strconv.Quote(v.Name), param.Kind, reason)
-			return
+			p.fail(issue.Value, idInvalidValue, "a value of %s (a %s parameter) cannot be read: %s", strconv.Quote(short(v.Name)), c.Param.Kind, reason)
+			return false
 		}
 		c.Values = append(c.Values, x)
-	}
-	p.q.Criteria = append(p.q.Criteria, c)
-}
-
-// chained refuses chains (subject.name, subject:Patient.name) and _has.
-func (p *parser) chained(name string) bool {
-	switch {
-	case strings.HasPrefix(name, "_has:"):
-		p.refuse(issue.NotSupported, idUnsupported, "reverse chaining (_has) is not supported yet")
-	case strings.Contains(name, "."):
-		head, _, _ := strings.Cut(name, ".")
-		code, _, _ := strings.Cut(head, ":")
-		if q := p.t.byCode[code]; q == nil {
-			p.unknown(code)
-		} else {
-			p.refuse(issue.NotSupported, idUnsupported, "chained parameters are not supported yet: %s", strconv.Quote(short(name)))
-		}
-	default:
-		return false
 	}
 	return true
 }
 
 // unsupportedParameters are R4's parameters for all types that have no definition here.
-var unsupportedParameters = []string{"_has", "_list", "_query", "_filter", "_contained", "_containedType", "_score", "_type", "_text", "_content"}
+var unsupportedParameters = []string{"_query", "_filter", "_contained", "_containedType", "_score", "_type", "_text", "_content"}
 
-func (p *parser) unknown(name string) {
+func (p *parser) unknown(t *typeTable, name string) {
 	if slices.Contains(unsupportedParameters, name) {
 		p.refuse(issue.NotSupported, idUnsupported, "the parameter %s is not supported yet", strconv.Quote(name))
 		return
 	}
-	text := fmt.Sprintf("there is no search parameter %s for %s", strconv.Quote(short(name)), p.t.typ.Name)
-	if near := nearest(name, p.t.spellings()); near != "" {
+	text := fmt.Sprintf("there is no search parameter %s for %s", strconv.Quote(short(name)), t.typ.Name)
+	if near := nearest(name, t.spellings()); near != "" {
 		text += "; did you mean " + strconv.Quote(near) + "?"
 	}
 	p.refuse(issue.NotFound, idUnknownParameter, "%s", text)

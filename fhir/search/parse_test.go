@@ -28,14 +28,26 @@ func TestRefusals(t *testing.T) {
 		{"subject:Practitioner=1", idUnknownModifier, `"subject" cannot refer to a Practitioner`},
 		{"code:Patient=1", idModifierNotForKind, "not for a token parameter"},
 		{"code-value-quantity=a$1", idUnsupported, "composite"},
-		{"subject.name=x", idUnsupported, "chained"},
-		{"subject:Patient.name=x", idUnsupported, "chained"},
+		{"status.name=x", idNoReference, `"status" of Observation is a token parameter, no reference`},
+		{"subject:Pateint.name=x", idUnknownModifier, `did you mean "Patient"?`},
+		{"subject:Practitioner.name=x", idUnknownModifier, `"subject" cannot refer to a Practitioner`},
+		{"subject:Patient.nam=x", idUnknownParameter, `no search parameter "nam" for Patient; did you mean "name"?`},
+		{"subject.nothing=x", idUnknownParameter, `no type that "subject" refers to has a search parameter "nothing"`},
+		{"subject:Patient.birthdate=x", idInvalidValue, "date"},
+		{"subject.name:nott=x", idUnknownModifier, "did you mean :not?"},
+		{"patient.link:Patient.link:Patient.link:Patient.link:Patient.name=x", idTooMany, "at most 4 references"},
+		{"focus.focus.focus=x", idTooMany, "name the types"},
 		{"subjekt.name=x", idUnknownParameter, `did you mean "subject"?`},
-		{"_has:Provenance:target:agent=1", idUnsupported, "_has"},
+		{"_has:Provenance:target=1", idInvalidValue, "_has:Type:reference:parameter"},
+		{"_has:Provenence:target:agent=1", "search.unknown-type", "_has"},
+		{"_has:Provenance:agent:agent=1", idUnsupported, "does not refer to a Observation"},
+		{"_has:Provenance:target:agnt=1", idUnknownParameter, `did you mean "agent"?`},
+		{"_has:Provenance:recorded:agent=1", idNoReference, "no reference"},
 		{"_text=x", idUnsupported, "_text"},
 		{"_content=x", idUnsupported, "_content"},
 		{"_filter=x", idUnsupported, "_filter"},
-		{"_list=x", idUnsupported, "_list"},
+		{"_list=$current-problems", idUnsupported, "functional"},
+		{"_list=a b", idInvalidValue, "_list"},
 		{"_contained=true", idUnsupported, "_contained"},
 		{"_include=*", idUnsupported, "*"},
 		{"_include:iterate=Observation:subject", idUnsupported, "iterate"},
@@ -113,7 +125,7 @@ func TestErrorsDoNotRepeatValues(t *testing.T) {
 // https://hl7.org/fhir/R4/search.html#errors
 func TestLenient(t *testing.T) {
 	r := testRegistry(t)
-	q, warnings, err := r.Parse("Observation", pairs(t, "cod=1&code:in=x&status=final&code-value-quantity=a$1&_sort=nothing&subject.name=x&_elements=code,bad,status"), true)
+	q, warnings, err := r.Parse("Observation", pairs(t, "cod=1&code:in=x&status=final&code-value-quantity=a$1&_sort=nothing&subject.nothing=x&_elements=code,bad,status"), true)
 	if err != nil || len(warnings) != 6 {
 		t.Fatal(err, warnings)
 	}

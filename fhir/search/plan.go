@@ -69,15 +69,20 @@ type (
 	And struct{ Of []Expr }
 	Or  struct{ Of []Expr }
 	Not struct{ Of Expr }
-	// ChainForward: a reference key of Param names a resource of Type that matches Where.
+	// ChainForward: a reference key of Param names a live resource of Type that
+	// matches Where and, where it is not nil, whose body passes Check. Check is
+	// what a plan's Residual is, for the other resource, and as pure.
 	ChainForward struct {
 		Param, Type string
 		Where       Expr
+		Check       func(body []byte) (bool, error)
 	}
-	// ChainReverse: a resource of Type that matches Where names this one by a reference key of Param (`_has`).
+	// ChainReverse: a live resource of Type that matches Where and Check names
+	// this one by a reference key of Param (`_has`).
 	ChainReverse struct {
 		Type, Param string
 		Where       Expr
+		Check       func(body []byte) (bool, error)
 	}
 )
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strconv"
 	"strings"
 
 	"meridian/fhir/value"
@@ -105,13 +106,36 @@ const (
 	Ap Comparator = "ap"
 )
 
-// Criterion is one parameter with its alternatives.
+// Criterion is one parameter with its alternatives; or, without a Param, one of
+// Joins; or what Op makes of the criteria Of.
 type Criterion struct {
 	Param    *Param
 	Modifier Modifier
 	Target   string // of ModType
 	Missing  bool   // of ModMissing: the value that was asked for
 	Values   []Value
+
+	Joins []Join // one of them must hold: chained parameters, _has, _list
+	Op    Op
+	Of    []Criterion
+}
+
+// Op joins criteria: those of _filter, and of a compartment.
+type Op uint8
+
+const (
+	AllOf Op = iota + 1
+	AnyOf
+	NoneOf
+)
+
+// Join asks for another resource, live, which the resource refers to or which
+// refers to it.
+type Join struct {
+	Reverse bool
+	Type    string      // of the other resource
+	Param   *Param      // a reference parameter of the resource itself; where Reverse is set, of Type
+	Where   []Criterion // all must hold on the same other resource
 }
 
 // Value is one alternative; which fields count depends on the parameter's kind.
@@ -159,6 +183,9 @@ func UnlessKey(q *Query) string {
 
 // normal writes a criterion so that equal ones are equal texts.
 func (c *Criterion) normal() string {
+	if c.Param == nil {
+		return c.normalJoins()
+	}
 	var values []string
 	for i := range c.Values {
 		values = append(values, c.Values[i].normal(c.Param.Kind))
@@ -168,6 +195,23 @@ func (c *Criterion) normal() string {
 	}
 	slices.Sort(values)
 	return c.Param.Code + ":" + string(c.Modifier) + ":" + c.Target + "\x01" + strings.Join(slices.Compact(values), "\x01")
+}
+
+func (c *Criterion) normalJoins() string {
+	all := func(of []Criterion) string {
+		var parts []string
+		for i := range of {
+			parts = append(parts, of[i].normal())
+		}
+		slices.Sort(parts)
+		return strings.Join(slices.Compact(parts), "\x04")
+	}
+	parts := []string{strconv.Itoa(int(c.Op)), all(c.Of)}
+	for i := range c.Joins {
+		j := &c.Joins[i]
+		parts = append(parts, strconv.FormatBool(j.Reverse)+j.Type+"\x05"+j.Param.Code+"\x05"+all(j.Where))
+	}
+	return "\x06" + strings.Join(parts, "\x06") + "\x07"
 }
 
 func (v *Value) normal(k Kind) string {

@@ -5,23 +5,25 @@ import (
 
 	"meridian/fhir/element"
 	"meridian/fhir/schema"
+	"meridian/fhir/value"
 )
 
 // residual decides the criteria whose keys are not enough on a candidate's body.
-func (r *Registry) residual(q *Query, check []*Criterion) func([]byte) (bool, error) {
+func (r *Registry) residual(typ string, at value.Instant, check []*Criterion) func([]byte) (bool, error) {
+	w := &world{r: r, q: &Query{Type: typ, at: at}}
 	return func(body []byte) (bool, error) {
 		p := r.parsers.Get()
 		defer r.parsers.Put(p)
 		tree, err := p.Parse(body)
 		if err != nil {
-			return false, fmt.Errorf("parse a stored %s to check a search: %w", q.Type, err)
+			return false, fmt.Errorf("parse a stored %s to check a search: %w", typ, err)
 		}
 		root := tree.Root()
 		for _, c := range check {
-			if c.Modifier == ModContains && !r.hasCut(root, c) {
+			if c.Param != nil && c.Modifier == ModContains && !r.hasCut(root, c) {
 				continue // the keys said all
 			}
-			if ok, err := r.matches(q, c, root); !ok || err != nil {
+			if ok, err := w.holds(c, root); !ok || err != nil {
 				return false, err
 			}
 		}

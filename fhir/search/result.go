@@ -200,11 +200,3 @@ func (p *parser) addInclude(name string, in Include, reverse bool) {
 	}
 	p.q.Includes = append(p.q.Includes, in)
 }
-
-// mayRefer says whether p's definition lists typ as a target.
-func (r *Registry) mayRefer(p *Param, typ string) bool {
-	if len(p.Targets) == 0 {
-		return r.table(typ) != nil
-	}
-	return slices.Contains(p.Targets, typ)
-}

@@ -47,7 +47,7 @@ func (s *Store) resolveAll(ctx context.Context, typ string, of []search.Expr) ([
 }
 
 func (s *Store) chainForward(ctx context.Context, e search.ChainForward) (search.Expr, error) {
-	found, err := s.candidates(ctx, e.Type, e.Where, bson.D{{Key: "_id", Value: 1}})
+	found, err := s.candidates(ctx, e.Type, e.Where, e.Check, bson.D{{Key: "_id", Value: 1}})
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (s *Store) chainForward(ctx context.Context, e search.ChainForward) (search
 
 func (s *Store) chainReverse(ctx context.Context, typ string, e search.ChainReverse) (search.Expr, error) {
 	where := search.And{Of: []search.Expr{e.Where, search.Prefix{Key: search.Key{Param: e.Param, Scope: typ}}}}
-	found, err := s.candidates(ctx, e.Type, where, bson.D{{Key: "k", Value: 1}, {Key: "o", Value: 1}, {Key: "p", Value: 1}})
+	found, err := s.candidates(ctx, e.Type, where, e.Check, bson.D{{Key: "k", Value: 1}, {Key: "o", Value: 1}, {Key: "p", Value: 1}})
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,10 @@ func (s *Store) chainReverse(ctx context.Context, typ string, e search.ChainReve
 }
 
 // candidates are the resources that one step of a chain finds, with the given fields.
-func (s *Store) candidates(ctx context.Context, typ string, where search.Expr, fields bson.D) ([]head, error) {
+func (s *Store) candidates(ctx context.Context, typ string, where search.Expr, check func([]byte) (bool, error), fields bson.D) ([]head, error) {
+	if check != nil {
+		fields = append(fields[:len(fields):len(fields)], bson.E{Key: "body", Value: 1})
+	}
 	q, err := s.newQuery(ctx, &search.Plan{Type: typ, Where: where})
 	if err != nil {
 		return nil, err
@@ -123,5 +126,23 @@ func (s *Store) candidates(ctx context.Context, typ string, where search.Expr, f
 	if len(found) > MaxChain {
 		return nil, fmt.Errorf("%w: a chain finds more than %d resources of type %s", store.ErrTooCostly, MaxChain, typ)
 	}
-	return found, nil
+	return checked(found, check)
+}
+
+// checked keeps the resources whose body passes check.
+func checked(found []head, check func([]byte) (bool, error)) ([]head, error) {
+	if check == nil {
+		return found, nil
+	}
+	kept := found[:0]
+	for i := range found {
+		ok, err := check([]byte(found[i].Body))
+		if err != nil {
+			return nil, fmt.Errorf("mongostore: decide on %s: %w", found[i].ID, err)
+		}
+		if ok {
+			kept = append(kept, found[i])
+		}
+	}
+	return kept, nil
 }

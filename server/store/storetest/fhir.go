@@ -23,14 +23,17 @@ var fhirTypes = []string{"Patient", "Observation", "Questionnaire", "CarePlan", 
 // order.
 func testFHIR(t *testing.T, s *suite) {
 	w := newFHIRWorld(t, s)
-	for _, typ := range fhirTypes {
+	for _, typ := range slices.Concat(fhirTypes, otherTypes) {
 		t.Run(typ, func(t *testing.T) {
 			for _, q := range fixedQueries[typ] {
 				w.ask(t, typ, q)
 			}
+			if !s.lacks.Chains {
+				w.askJoins(t, typ)
+			}
 			rnd := rand.New(rand.NewPCG(7, uint64(len(typ))))
 			for range 120 {
-				w.ask(t, typ, w.randomQuery(rnd, typ))
+				w.ask(t, typ, w.randomQuery(rnd, typ, !s.lacks.Chains))
 			}
 			if w.hits[typ] == 0 {
 				t.Error("no query found anything")
@@ -54,6 +57,28 @@ var fixedQueries = map[string][]string{
 	"ValueSet":          {"url:missing=false", "status=draft", "version=1", "name:contains=code", "_sort=url"},
 	"MedicationRequest": {"status=active", "intent=order", "authoredon=ge2015", "subject=Patient/pat1"},
 }
+
+// joinQueries ask for other resources: chains, _has and _list, alone, nested
+// and beside other criteria.
+var joinQueries = map[string][]string{
+	"Observation": {"subject:Patient.name=peter", "subject.name=peter", "patient.name=p", "patient.gender=male&status=final", "patient.birthdate=lt1980", "patient.name:exact=Peter", "patient.name:missing=true",
+		"patient.gender:not=male", "patient.organization.name=health", "patient.name=peter,no", "patient._id=example", "encounter.status=finished,in-progress", "encounter.subject:Patient.family=chalmers", "subject:Patient.name=peter&_sort=-date",
+		"has-member.code:missing=false", "subject.name:contains=ete", "patient._has:Encounter:patient:status=finished", "_has:DiagnosticReport:result:status=final",
+		"_has:DiagnosticReport:result:subject:Patient.name=van", "_has:Observation:has-member:code:missing=false", "_list=example,current-allergies"},
+	"Patient": {"_has:Observation:patient:code=http://loinc.org|", "_has:Observation:patient:status=final&gender=male", "_has:Observation:patient:status:not=final", "_has:Observation:subject:value-quantity=gt5",
+		"_has:Observation:patient:_has:DiagnosticReport:result:status=final", "_has:Observation:patient:encounter.status:missing=false", "_has:Encounter:patient:status=in-progress,finished&_sort=-birthdate",
+		"_has:Observation:patient:code:missing=false", "general-practitioner.name=careful", "general-practitioner:Practitioner.name=careful", "organization.name=gastro", "link.name=peter", "_has:List:item:status=current", "_list=example", "_list=none"},
+	"Encounter":         {"subject.name=peter", "patient.birthdate=ge1950", "_has:Observation:encounter:status=final", "service-provider.name:missing=false", "_has:Observation:encounter:patient.gender=male"},
+	"DiagnosticReport":  {"result.code=http://loinc.org|", "result.status=final&status=final", "subject:Patient.name=van", "result.patient.gender=female", "result.patient.general-practitioner.name=careful"},
+	"MedicationRequest": {"subject:Patient.gender=male", "patient._has:Observation:patient:status=final", "requester:Practitioner.family:missing=false"},
+	"CarePlan":          {"patient.name=peter", "care-team.status:missing=true", "goal.lifecycle-status=active"},
+	"Organization":      {"_has:Patient:organization:gender=male", "_has:Patient:organization:_has:Observation:patient:status=final", "partof.name:missing=false"},
+	"List":              {"item:Patient.name=peter", "subject.name=peter", "item.status:missing=false"},
+	"Practitioner":      {"_has:Patient:general-practitioner:gender=male", "_has:Observation:performer:status=final", "_has:Encounter:participant:subject:missing=false"},
+}
+
+// otherTypes are what the resources of fhirTypes refer to and are referred to by.
+var otherTypes = []string{"Organization", "List", "Practitioner"}
 
 type fhirWorld struct {
 	*subject
@@ -83,14 +108,14 @@ func newFHIRWorld(t *testing.T, s *suite) *fhirWorld {
 	st := s.newStoreWith(t, c)
 	c.Clock = st.clock.Now
 	w := &fhirWorld{subject: st, registry: registry, truth: NewMap(c), roots: map[store.Key]element.Node{}, hits: map[string]int{}}
-	count := map[string]int{}
+	types, count := slices.Concat(fhirTypes, otherTypes), map[string]int{}
 	for _, e := range fhirtest.Examples(t) {
-		if tree, err := codec.Parse(e.Body, codec.Options{}); err == nil && slices.Contains(fhirTypes, tree.Root().Type().Name) && count[tree.Root().Type().Name] < maxOfType {
+		if tree, err := codec.Parse(e.Body, codec.Options{}); err == nil && slices.Contains(types, tree.Root().Type().Name) && count[tree.Root().Type().Name] < maxOfType {
 			count[tree.Root().Type().Name]++
 			w.add(t, c, tree.Root())
 		}
 	}
-	for _, typ := range fhirTypes {
+	for _, typ := range types {
 		for seed := range uint64(8) {
 			tree, err := codec.Parse(fhirtest.Generate(typ, seed), codec.Options{})
 			if err != nil {
@@ -129,16 +154,20 @@ func (w *fhirWorld) add(t *testing.T, c Config, root element.Node) {
 	w.roots[key] = tree.Root()
 }
 
-// ask runs a query on the store, in pages, and holds it against Match and the map.
-func (w *fhirWorld) ask(t *testing.T, typ, text string) {
-	t.Helper()
-	var pairs []search.Pair
+// pairsOf splits a query string that needs no decoding.
+func pairsOf(text string) (pairs []search.Pair) {
 	for _, p := range strings.Split(text, "&") {
 		if name, v, ok := strings.Cut(p, "="); ok {
 			pairs = append(pairs, search.Pair{Name: name, Value: v})
 		}
 	}
-	q, _, err := w.registry.Parse(typ, pairs, false)
+	return pairs
+}
+
+// ask runs a query on the store, in pages, and holds it against Match and the map.
+func (w *fhirWorld) ask(t *testing.T, typ, text string) {
+	t.Helper()
+	q, _, err := w.registry.Parse(typ, pairsOf(text), false)
 	if err != nil {
 		return // a random value that its parameter does not take
 	}
@@ -151,7 +180,7 @@ func (w *fhirWorld) ask(t *testing.T, typ, text string) {
 		if key.Type != typ {
 			continue
 		}
-		ok, err := w.registry.Match(q, root)
+		ok, err := w.registry.MatchAmong(q, root, w.others())
 		if err != nil {
 			t.Fatalf("%s?%s: %v", typ, text, err)
 		}
@@ -176,29 +205,49 @@ func (w *fhirWorld) ask(t *testing.T, typ, text string) {
 	}
 }
 
-// randomQuery asks for what some resource has, one to three criteria and an order.
-func (w *fhirWorld) randomQuery(rnd *rand.Rand, typ string) string {
-	live := w.truth.live(typ)
-	slices.SortFunc(live, func(a, b *mapResource) int { return int(a.number) - int(b.number) })
+// others are the resources of the world, for chains and _has.
+func (w *fhirWorld) others() search.Others {
+	return search.Others{
+		Resolve: func(typ, id string) (element.Node, bool) {
+			root, ok := w.roots[store.Key{Type: typ, ID: id}]
+			return root, ok
+		},
+		List: func(typ string) (out []element.Node) {
+			for key, root := range w.roots {
+				if key.Type == typ {
+					out = append(out, root)
+				}
+			}
+			return out
+		},
+	}
+}
+
+// askJoins asks what must be understood, and find something now and then.
+func (w *fhirWorld) askJoins(t *testing.T, typ string) {
+	before := w.hits[typ]
+	for _, text := range joinQueries[typ] {
+		if _, _, err := w.registry.Parse(typ, pairsOf(text), false); err != nil {
+			t.Errorf("%s?%s: %v", typ, text, err)
+		}
+		w.ask(t, typ, text)
+	}
+	if len(joinQueries[typ]) > 0 && w.hits[typ] == before {
+		t.Error("no chain found anything")
+	}
+}
+
+// randomQuery asks for what some resource has, one to three criteria and an
+// order; with joins, now and then of what it refers to or is referred to by.
+func (w *fhirWorld) randomQuery(rnd *rand.Rand, typ string, joins bool) string {
 	var parts []string
 	for range 1 + rnd.IntN(3) {
-		keys := live[rnd.IntN(len(live))].facts.Keys
-		k := keys[rnd.IntN(len(keys))]
-		code, _, _ := strings.Cut(k.Param, ":")
-		switch p, ok := w.registry.Param(typ, code); {
-		case !ok:
-		case rnd.IntN(8) == 0:
-			parts = append(parts, code+":missing="+[]string{"true", "false"}[rnd.IntN(2)])
-		case p.Kind == search.KindDate:
-			parts = append(parts, code+"="+[]string{"", "ge", "le", "gt", "lt", "ne", "sa", "eb"}[rnd.IntN(8)]+[]string{"2013", "2012-06", "2015-02-07", "1999", "2026", "2010-01-01T00:00:00Z"}[rnd.IntN(6)])
-		case p.Kind == search.KindNumber || p.Kind == search.KindQuantity:
-			parts = append(parts, code+"="+[]string{"", "ge", "le", "gt", "lt", "ne"}[rnd.IntN(6)]+fmt.Sprint(rnd.IntN(150)))
-		case p.Kind == search.KindReference && k.Scope != "" && k.Param == code:
-			parts = append(parts, code+"="+k.Scope+"/"+k.Value)
-		case p.Kind == search.KindToken && k.Scope != "" && k.Scope != search.NoSystem && k.Value != "":
-			parts = append(parts, code+"="+escaped(k.Scope)+"|"+escaped(k.Value))
-		default:
-			parts = append(parts, code+[]string{"", "", ":not"}[rnd.IntN(3)]+"="+escaped(k.Value))
+		depth := 0
+		if joins && rnd.IntN(3) == 0 {
+			depth = 1 + rnd.IntN(3)
+		}
+		if part := w.randomCriterion(rnd, typ, depth); part != "" {
+			parts = append(parts, part)
 		}
 	}
 	if rnd.IntN(2) == 0 {
@@ -208,6 +257,75 @@ func (w *fhirWorld) randomQuery(rnd *rand.Rand, typ string) string {
 		}
 	}
 	return strings.Join(parts, "&")
+}
+
+// liveInOrder are the resources of a type, oldest first.
+func (w *fhirWorld) liveInOrder(typ string) []*mapResource {
+	live := w.truth.live(typ)
+	slices.SortFunc(live, func(a, b *mapResource) int { return int(a.number) - int(b.number) })
+	return live
+}
+
+// randomCriterion asks about a resource of typ, or of one over at most depth references away.
+func (w *fhirWorld) randomCriterion(rnd *rand.Rand, typ string, depth int) string {
+	live := w.liveInOrder(typ)
+	if depth == 0 || len(live) == 0 {
+		return w.randomPlain(rnd, typ, live)
+	}
+	if rnd.IntN(2) == 0 { // what a resource of typ refers to
+		var refs []search.Key
+		for _, k := range live[rnd.IntN(len(live))].facts.Keys {
+			if p, ok := w.registry.Param(typ, k.Param); ok && p.Kind == search.KindReference && k.Scope != "" && k.Value != "" && len(w.truth.live(k.Scope)) > 0 {
+				refs = append(refs, k)
+			}
+		}
+		if len(refs) == 0 {
+			return ""
+		}
+		k := refs[rnd.IntN(len(refs))]
+		inner := w.randomCriterion(rnd, k.Scope, depth-1)
+		if inner == "" {
+			return ""
+		}
+		return k.Param + []string{"", ":" + k.Scope}[rnd.IntN(2)] + "." + inner
+	}
+	source := slices.Concat(fhirTypes, otherTypes)[rnd.IntN(len(fhirTypes)+len(otherTypes))]
+	var params []string
+	for _, p := range w.registry.Params(source) {
+		if p.Kind == search.KindReference && slices.Contains(p.Targets, typ) {
+			params = append(params, p.Code)
+		}
+	}
+	inner := w.randomCriterion(rnd, source, depth-1)
+	if len(params) == 0 || inner == "" {
+		return ""
+	}
+	return "_has:" + source + ":" + params[rnd.IntN(len(params))] + ":" + inner
+}
+
+// randomPlain asks for a value that one of live has, "" where it has none to ask for.
+func (w *fhirWorld) randomPlain(rnd *rand.Rand, typ string, live []*mapResource) string {
+	if len(live) == 0 {
+		return "_id=none"
+	}
+	keys := live[rnd.IntN(len(live))].facts.Keys
+	k := keys[rnd.IntN(len(keys))]
+	code, _, _ := strings.Cut(k.Param, ":")
+	switch p, ok := w.registry.Param(typ, code); {
+	case !ok:
+		return ""
+	case rnd.IntN(8) == 0:
+		return code + ":missing=" + []string{"true", "false"}[rnd.IntN(2)]
+	case p.Kind == search.KindDate:
+		return code + "=" + []string{"", "ge", "le", "gt", "lt", "ne", "sa", "eb"}[rnd.IntN(8)] + []string{"2013", "2012-06", "2015-02-07", "1999", "2026", "2010-01-01T00:00:00Z"}[rnd.IntN(6)]
+	case p.Kind == search.KindNumber || p.Kind == search.KindQuantity:
+		return code + "=" + []string{"", "ge", "le", "gt", "lt", "ne"}[rnd.IntN(6)] + fmt.Sprint(rnd.IntN(150))
+	case p.Kind == search.KindReference && k.Scope != "" && k.Param == code:
+		return code + "=" + k.Scope + "/" + k.Value
+	case p.Kind == search.KindToken && k.Scope != "" && k.Scope != search.NoSystem && k.Value != "":
+		return code + "=" + escaped(k.Scope) + "|" + escaped(k.Value)
+	}
+	return code + []string{"", "", ":not"}[rnd.IntN(3)] + "=" + escaped(k.Value)
 }
 
 // escaped is a value of a query: https://hl7.org/fhir/R4/search.html#escaping

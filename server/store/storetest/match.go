@@ -51,7 +51,7 @@ func matches(e search.Expr, typ, id string, facts *search.Facts, lookup func(typ
 	case search.ChainForward:
 		for _, r := range lookup(e.Type) {
 			named := anyKey(facts, func(k search.Key) bool { return k == search.Key{Param: e.Param, Scope: e.Type, Value: r.id} })
-			if named && matches(e.Where, e.Type, r.id, r.facts, lookup) {
+			if named && matches(e.Where, e.Type, r.id, r.facts, lookup) && r.passes(e.Check) {
 				return true
 			}
 		}
@@ -59,13 +59,26 @@ func matches(e search.Expr, typ, id string, facts *search.Facts, lookup func(typ
 	case search.ChainReverse:
 		for _, r := range lookup(e.Type) {
 			names := anyKey(r.facts, func(k search.Key) bool { return k == search.Key{Param: e.Param, Scope: typ, Value: id} })
-			if names && matches(e.Where, e.Type, r.id, r.facts, lookup) {
+			if names && matches(e.Where, e.Type, r.id, r.facts, lookup) && r.passes(e.Check) {
 				return true
 			}
 		}
 		return false
 	}
 	return false
+}
+
+// passes is a chain's Check on the current body. An error is the map's too: the
+// suite's checks have none.
+func (r *mapResource) passes(check func([]byte) (bool, error)) bool {
+	if check == nil {
+		return true
+	}
+	ok, err := check(r.current().Body)
+	if err != nil {
+		panic(err)
+	}
+	return ok
 }
 
 func anyKey(facts *search.Facts, is func(search.Key) bool) bool {

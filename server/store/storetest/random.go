@@ -154,10 +154,14 @@ func (r *random) expr(depth int) search.Expr {
 	if r.lacks.Chains {
 		return search.All{}
 	}
-	if r.IntN(2) == 0 {
-		return search.ChainForward{Param: "subject", Type: pick(r, "Patient", "Observation"), Where: r.expr(depth - 1)}
+	var check func([]byte) (bool, error)
+	if r.IntN(4) == 0 {
+		check = bodyHas(fmt.Sprintf(`"note":"%d"`, r.IntN(3)))
 	}
-	return search.ChainReverse{Type: pick(r, "Patient", "Observation"), Param: "subject", Where: r.expr(depth - 1)}
+	if r.IntN(2) == 0 {
+		return search.ChainForward{Param: "subject", Type: pick(r, "Patient", "Observation"), Where: r.expr(depth - 1), Check: check}
+	}
+	return search.ChainReverse{Type: pick(r, "Patient", "Observation"), Param: "subject", Where: r.expr(depth - 1), Check: check}
 }
 
 func (r *random) plan() search.Plan {
@@ -339,9 +343,9 @@ func Show(e search.Expr) string {
 	case search.Not:
 		return "not(" + Show(e.Of) + ")"
 	case search.ChainForward:
-		return fmt.Sprintf("chain(%s:%s, %s)", e.Param, e.Type, Show(e.Where))
+		return fmt.Sprintf("chain(%s:%s, %s, check %t)", e.Param, e.Type, Show(e.Where), e.Check != nil)
 	case search.ChainReverse:
-		return fmt.Sprintf("has(%s:%s, %s)", e.Type, e.Param, Show(e.Where))
+		return fmt.Sprintf("has(%s:%s, %s, check %t)", e.Type, e.Param, Show(e.Where), e.Check != nil)
 	}
 	return strings.TrimPrefix(fmt.Sprintf("%T%+v", e, e), "search.")
 }

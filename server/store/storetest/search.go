@@ -149,6 +149,9 @@ func testSearchChains(t *testing.T, s *suite, st *subject) {
 		{"reverse chain", "Patient", reverse("Observation", "subject", point("code", "", "b")), []string{"p1"}},
 		{"reverse chain, named twice", "Patient", reverse("Observation", "subject", point("code", "", "a")), []string{"p1", "p2"}},
 		{"reverse chain to none", "Patient", reverse("Observation", "subject", point("code", "", "c")), nil},
+		{"the body of the other resource decides, forward", "Observation", search.ChainForward{Param: "subject", Type: "Patient", Where: search.All{}, Check: bodyHas(`"p1"`)}, []string{"o1", "o2"}},
+		{"the body of the other resource decides, reverse", "Patient", search.ChainReverse{Type: "Observation", Param: "subject", Where: point("code", "", "a"), Check: bodyHas(`"o3"`)}, []string{"p2"}},
+		{"one of two chains", "Observation", search.Or{Of: []search.Expr{forward("subject", "Group", search.All{}), forward("subject", "Patient", li)}}, []string{"o3", "o4"}},
 		{"reverse chain over two", "Organization", reverse("Patient", "organization", reverse("Observation", "subject", point("status", "st", "amended"))), []string{"h2"}},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
@@ -164,6 +167,10 @@ func testSearchChains(t *testing.T, s *suite, st *subject) {
 			}
 		})
 	}
+}
+
+func bodyHas(text string) func([]byte) (bool, error) {
+	return func(body []byte) (bool, error) { return bytes.Contains(body, []byte(text)), nil }
 }
 
 func testSearchRows(t *testing.T, st *subject) {
