@@ -14,10 +14,10 @@ import (
 // FindParams of a search whose rows an operation goes through.
 type FindParams struct {
 	Type string
-	// All and Any are search parameters without result parameters. Every pair of All must match and,
-	// where Any is not empty, all pairs of one of its alternatives.
+	// All are search parameters that select; every one must match.
 	All []search.Pair
-	Any [][]search.Pair
+	// Any are further conditions, each a list of alternatives of which all pairs of one must match.
+	Any [][][]search.Pair
 	// Sort as in _sort; empty is the order of creation.
 	Sort  string
 	After *search.Cursor
@@ -64,25 +64,33 @@ func (s *Service) findPlan(p *FindParams) (*search.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, alternatives := range p.Any {
+		if err := s.alternatives(plan, p.Type, alternatives); err != nil {
+			return nil, err
+		}
+	}
+	plan.Limit, plan.After = min(max(p.Limit, 1), store.MaxPage), p.After
+	return plan, nil
+}
+
+// alternatives narrows a plan to what matches one of them.
+func (s *Service) alternatives(plan *search.Plan, typ string, of [][]search.Pair) error {
 	var any search.Or
 	var queries []*search.Query
 	decided := true // the keys of every alternative decide alone
-	for _, pairs := range p.Any {
-		q, alternative, err := s.compile(p.Type, pairs)
+	for _, pairs := range of {
+		q, alternative, err := s.compile(typ, pairs)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		any.Of, queries = append(any.Of, alternative.Where), append(queries, q)
 		decided = decided && alternative.Residual == nil
 	}
-	if len(any.Of) > 0 {
-		plan.Where = search.And{Of: []search.Expr{plan.Where, any}}
-	}
+	plan.Where = search.And{Of: []search.Expr{plan.Where, any}}
 	if !decided {
 		plan.Residual = bothResiduals(plan.Residual, s.matchesAny(queries))
 	}
-	plan.Limit, plan.After = min(max(p.Limit, 1), store.MaxPage), p.After
-	return plan, nil
+	return nil
 }
 
 func (s *Service) compile(typ string, pairs []search.Pair) (*search.Query, *search.Plan, error) {

@@ -152,9 +152,11 @@ func (l *labels) append(dst []byte) []byte {
 // scan adds the labels of all resources of a type.
 func (l *labels) scan(ctx context.Context, s *interaction.Service, typ string, left *int) error {
 	p := interaction.FindParams{Type: typ, Limit: metaPage}
+	var labelled [][]search.Pair
 	for _, param := range []string{"_profile", "_security", "_tag"} {
-		p.Any = append(p.Any, []search.Pair{{Name: param + ":missing", Value: "false"}})
+		labelled = append(labelled, []search.Pair{{Name: param + ":missing", Value: "false"}})
 	}
+	p.Any = [][][]search.Pair{labelled}
 	for {
 		page, err := s.Find(ctx, p)
 		if err != nil {

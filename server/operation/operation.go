@@ -23,6 +23,8 @@ import (
 // List gives the operations of the server. A further one is a further line.
 func List() []interaction.Operation {
 	return []interaction.Operation{
+		operation{patientEverythingDefinition(), runEverything},
+		operation{encounterEverythingDefinition(), runEverything},
 		operation{metaDefinition(), meta},
 	}
 }
