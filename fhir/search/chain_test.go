@@ -14,7 +14,7 @@ func TestChainPlans(t *testing.T) {
 	for _, c := range []struct{ typ, query, want string }{
 		{"Observation", "subject:Patient.gender=male", "subject>Patient(gender=male)"},
 		{"Observation", "patient.gender=male", "subject>Patient(gender=male)"},
-		{"Observation", "subject.gender=male", "subject>Patient(gender=male)"},                                                     // Group, Device and Location have no gender
+		{"Observation", "subject.gender=male", "subject>Patient(gender=male)"},                                                               // Group, Device and Location have no gender
 		{"Observation", "subject.type=person", "or(subject>Group(type=person), subject>Device(type=person), subject>Location(type=person))"}, // Patient has no type
 		{"Observation", "patient.organization.name:exact=X", "subject>Patient(organization>Organization!(name=x))"},
 		{"Observation", "patient.gender:not=male", "subject>Patient(not gender=male)"},

@@ -23,8 +23,8 @@ func (r *Registry) Compile(q *Query) (*Plan, error) {
 	case c.leaves > MaxLeaves:
 		return nil, issue.New(issue.TooCostly, idTooMany, "the search has too many alternatives; name the type of references (Patient/1)", "").WithStatus(statusBadRequest)
 	case c.mixed:
-		return nil, issue.New(issue.NotSupported, idUnsupported, "a chained parameter stands under or, or under not, together with a criterion that only the resource's text decides "+
-			"(part of a string, a text of more than "+strconv.Itoa(MaxValue)+" bytes); ask for them in two searches", "").WithStatus(statusBadRequest)
+		return nil, issue.New(issue.NotSupported, idUnsupported, "a chained parameter stands under or, or under not, together with a criterion that only the whole resource decides "+
+			"(part of a string, another value than one, a text of more than "+strconv.Itoa(MaxValue)+" bytes); ask for them in two searches", "").WithStatus(statusBadRequest)
 	}
 	plan := &Plan{Type: q.Type, Where: where, Residual: check, Limit: max(q.Count, 0)}
 	for _, s := range q.Sort {
@@ -40,11 +40,11 @@ func (c *compiler) where(typ string, of []Criterion) (where Expr, check func([]b
 	var open []*Criterion
 	outer := c.typ
 	c.typ = typ
-	for i := range of {
-		t := c.criterion(&of[i])
+	for _, x := range flat(of) {
+		t := c.criterion(x)
 		if !t.exact {
-			open = append(open, &of[i])
-			c.mixed = c.mixed || of[i].joined()
+			open = append(open, x)
+			c.mixed = c.mixed || x.joined()
 		}
 		if _, every := t.Expr.(All); !every {
 			all = append(all, t.Expr)
@@ -55,6 +55,19 @@ func (c *compiler) where(typ string, of []Criterion) (where Expr, check func([]b
 		check = c.r.residual(typ, c.at, open)
 	}
 	return both(all), check
+}
+
+// flat takes conjunctions within a conjunction apart.
+func flat(of []Criterion) []*Criterion {
+	var out []*Criterion
+	for i := range of {
+		if of[i].Op == AllOf {
+			out = append(out, flat(of[i].Of)...)
+			continue
+		}
+		out = append(out, &of[i])
+	}
+	return out
 }
 
 // term is a compiled part; where it is not exact it matches all that should and
@@ -209,6 +222,9 @@ func (c *compiler) id(x *Criterion) term {
 func (c *compiler) value(b base, x *Criterion, v *Value) term {
 	c.leaves++
 	p := b.param
+	if x.Modifier == modUnequal {
+		return term{b.present(), false}
+	}
 	switch p.Kind {
 	case KindNumber:
 		return term{c.numbers(p, "", v), true}
@@ -267,6 +283,8 @@ func (c *compiler) text(p *Param, m Modifier, text string) term {
 		return term{Point{Key{p.Code, "", short}}, false}
 	case ModContains:
 		return c.contains(p, f)
+	case modEqual, modEndsWith:
+		return c.filterText(p, m, text)
 	}
 	short, _ := cut(f)
 	of := []term{{Prefix{Key{p.Code, "", short}}, !mayBeCut(f)}}

@@ -83,7 +83,7 @@ func (r *Registry) matches(q *Query, c *Criterion, root element.Node) (bool, err
 		if it.Kind() == fhirpath.Boolean {
 			b, _ := it.Bool()
 			present = true
-			found = found || m.anyToken([]token{{BooleanSystem, fmt.Sprint(b)}})
+			found = found || m.anyToken([]token{{BooleanSystem, fmt.Sprint(b)}}) != (c.Modifier == modUnequal)
 			continue
 		}
 		present = present || hasValueFor(c.Param.Kind, it.Node())
@@ -163,6 +163,9 @@ type matcher struct {
 func (m *matcher) node(n element.Node) bool {
 	if m.c.Modifier == ModMissing || !hasValueFor(m.c.Param.Kind, n) {
 		return false
+	}
+	if m.c.Modifier == modUnequal {
+		return m.unequal(n)
 	}
 	switch m.c.Param.Kind {
 	case KindNumber:
@@ -302,8 +305,13 @@ func (m *matcher) stringNode(n element.Node) bool {
 }
 
 func (m *matcher) part(p namePart, asked string) bool {
-	if m.c.Modifier == ModExact {
+	switch m.c.Modifier {
+	case ModExact:
 		return p.text == asked
+	case modEqual:
+		return fold(p.text) == fold(asked)
+	case modEndsWith:
+		return strings.HasSuffix(fold(p.text), fold(asked))
 	}
 	test := strings.HasPrefix
 	if m.c.Modifier == ModContains {

@@ -98,6 +98,10 @@ func (t interval) is(p Comparator, lo, hi, now value.Instant) bool {
 		return t.lo != nil && t.lo.Compare(hi) >= 0
 	case Eb:
 		return t.hi != nil && t.hi.Compare(lo) <= 0
+	case overlaps:
+		return (t.lo == nil || t.lo.Compare(hi) < 0) && (t.hi == nil || t.hi.Compare(lo) > 0)
+	case covers:
+		return (t.lo == nil || t.lo.Compare(lo) <= 0) && (t.hi == nil || t.hi.Compare(hi) >= 0)
 	}
 	tenth := int64(0)
 	if now.Compare(lo) < 0 {

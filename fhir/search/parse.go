@@ -127,6 +127,9 @@ func (p *parser) pair(v Pair) {
 func (p *parser) criterion(v Pair) {
 	c, ok := Criterion{}, false
 	switch v.Name {
+	case "_filter":
+		all, _ := p.filter(v)
+		p.q.Criteria = append(p.q.Criteria, all...)
 	case "_list":
 		c, ok = p.list(v)
 	default:
@@ -198,7 +201,7 @@ func (p *parser) alternatives(c *Criterion, v Pair) bool {
 }
 
 // unsupportedParameters are R4's parameters for all types that have no definition here.
-var unsupportedParameters = []string{"_query", "_filter", "_contained", "_containedType", "_score", "_type", "_text", "_content"}
+var unsupportedParameters = []string{"_query", "_contained", "_containedType", "_score", "_type", "_text", "_content"}
 
 func (p *parser) unknown(t *typeTable, name string) {
 	if slices.Contains(unsupportedParameters, name) {

@@ -45,7 +45,6 @@ func TestRefusals(t *testing.T) {
 		{"_has:Provenance:recorded:agent=1", idNoReference, "no reference"},
 		{"_text=x", idUnsupported, "_text"},
 		{"_content=x", idUnsupported, "_content"},
-		{"_filter=x", idUnsupported, "_filter"},
 		{"_list=$current-problems", idUnsupported, "functional"},
 		{"_list=a b", idInvalidValue, "_list"},
 		{"_contained=true", idUnsupported, "_contained"},

@@ -66,9 +66,14 @@ func (c *compiler) dates(p *Param, v *Value) Expr {
 	lo, hi := v.Date.Interval(c.r.zone)
 	l := limits{low: instantKey(lo), high: instantKey(hi)}
 	l.under, l.over = l.low, l.high
-	if v.Comparator == Ap {
+	switch v.Comparator {
+	case Ap:
 		a, b := approximately(lo, hi, c.at)
 		l.apLow, l.apHigh = instantKey(a), instantKey(b)
+	case overlaps:
+		return Box{Param: p.Code, LoMax: l.high, HiMin: l.low}
+	case covers:
+		return Box{Param: p.Code, LoMax: l.low + above, HiMin: instantKey(hi.Add(-1))}
 	}
 	return l.boxes(v.Comparator, p.Code, "")
 }
