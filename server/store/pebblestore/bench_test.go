@@ -120,6 +120,12 @@ func TestMain(m *testing.M) {
 		filled.s.Close()
 		os.RemoveAll(filled.dir)
 	}
+	for i := range denseStores {
+		if d := &denseStores[i]; d.s != nil {
+			d.s.Close()
+			os.RemoveAll(d.dir)
+		}
+	}
 	os.Exit(code)
 }
 

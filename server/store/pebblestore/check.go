@@ -16,7 +16,7 @@ import (
 const maxFindings = 20
 
 // Check verifies the invariants of the whole store on a snapshot: that A, I,
-// P, D and S are exactly those of the resources, that every version stands
+// P, W, D and S are exactly those of the resources, that every version stands
 // once in R or V and once in the log, and that the queue's lists and counts
 // are those of its items. It reads everything; writers may go on beside it.
 func (s *Store) Check(ctx context.Context) error {
@@ -27,6 +27,11 @@ func (s *Store) Check(ctx context.Context) error {
 	snapshot := s.db.NewSnapshot()
 	defer snapshot.Close()
 	c := &checker{store: s, db: snapshot, ctx: ctx, keys: map[byte]int{}, versions: map[uint64]uint64{}, types: map[uint64]uint32{}}
+	defer func() {
+		if c.points != nil {
+			c.points.Close()
+		}
+	}()
 	for _, step := range []func() error{c.resources, c.families, c.oldVersions, c.log, c.queue} {
 		if err := step(); err != nil {
 			return fmt.Errorf("check: %w", errors.Join(append(c.findings, err)...))
@@ -45,6 +50,7 @@ type checker struct {
 	keys     map[byte]int      // expected number of keys by family
 	versions map[uint64]uint64 // current version by number
 	types    map[uint64]uint32
+	points   *pebble.Iterator // to find points
 	findings []error
 }
 
@@ -86,6 +92,21 @@ func (c *checker) has(key, value []byte, what string, number uint64) error {
 	return nil
 }
 
+// hasPoint looks for a point, by itself or in a run.
+func (c *checker) hasPoint(key []byte, number uint64) error {
+	if c.points == nil {
+		var err error
+		if c.points, err = c.db.NewIter(nil); err != nil {
+			return err
+		}
+	}
+	p, _, err := find(c.points, key, nil)
+	if err == nil && (!p.member() || !p.consistent()) {
+		c.found("resource %d: a point is missing: %q (%+v)", number, key, p)
+	}
+	return err
+}
+
 func (c *checker) resources() error {
 	pr := c.store.newPreparer()
 	return c.each([]byte{prefixBody}, func(key, value []byte) error {
@@ -114,6 +135,12 @@ func (c *checker) resources() error {
 		for i := range pr.set.ops {
 			op := &pr.set.ops[i]
 			c.keys[pr.set.key(op)[0]]++
+			if op.plain {
+				if err := c.hasPoint(pr.set.key(op), number); err != nil {
+					return err
+				}
+				continue
+			}
 			if err := c.has(pr.set.key(op), pr.set.value(op), "a key", number); err != nil {
 				return err
 			}
@@ -126,7 +153,15 @@ func (c *checker) resources() error {
 func (c *checker) families() error {
 	for _, family := range append(derived[:], prefixID) {
 		n := 0
-		if err := c.each([]byte{family}, func(_, _ []byte) error { n++; return nil }); err != nil {
+		err := c.each([]byte{family}, func(key, value []byte) error {
+			points, err := 1, error(nil)
+			if family == prefixPosting {
+				points, err = countPoints(key, value)
+			}
+			n += points
+			return err
+		})
+		if err != nil {
 			return err
 		}
 		if n != c.keys[family] {

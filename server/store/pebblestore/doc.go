@@ -10,7 +10,7 @@
 //	V number ^version                   an older version, as it stood in R
 //	I type id                           number of a resource
 //	A type number                       resources that are not deleted: which parameters they have
-//	P type param scope lo 0 number hi   posting; lo and hi are the halves of a key's Value around search.RangeSep
+//	P type param scope lo 0 number hi   posting; lo and hi are the halves of a key's Value around search.RangeSep; points in runs, see run.go
 //	W type param scope class lo 0 number hi   a second entry of wide ranges, see bound.go
 //	D type param number                 forward values: lowest, highest, and all ranges
 //	S type param value 0 number         sort values of declared parameters that are not ranges

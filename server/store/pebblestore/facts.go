@@ -177,10 +177,11 @@ func (e *encoder) param(set *keySet, p *paramName, number uint64, keys []search.
 func (e *encoder) posting(set *keySet, at int, lo, hi string, number uint64, sorted bool, f *search.Forward) {
 	set.buf = appendPosting(set.buf, lo, number, hi)
 	split := len(set.buf)
-	if sorted {
+	if sorted && hi != "" {
 		set.buf = appendExtreme(set.buf, lo, f)
 	}
 	set.add(at, split)
+	set.ops[len(set.ops)-1].plain = hi == ""
 }
 
 // ranged says whether the sort values are low bounds of ranges, so that P is

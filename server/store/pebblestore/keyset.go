@@ -14,24 +14,29 @@ import (
 type keySet struct {
 	buf []byte
 	ops []keyOp
+	run []interval // scratch of fold
 }
 
 // removal in place of a value's length says that the key is to be removed.
 const removal = ^uint32(0)
 
 // keyOp is a key at [at, at+key) of the buffer and its value behind it. head
-// is the first eight bytes of the key, which decide most comparisons.
+// is the first eight bytes of the key, which decide most comparisons. plain
+// says that the key is a point and ends with the number, see run.go.
 type keyOp struct {
 	head       uint64
 	at         uint32
 	key, value uint32
+	plain      bool
 }
 
 // maxPooled is the largest buffer that is kept for the next commit.
 const maxPooled = 1 << 20
 
 // add ends an entry whose key stands at [at, split) of buf and its value behind that.
-func (s *keySet) add(at, split int) {
+func (s *keySet) add(at, split int) { s.ops = append(s.ops, s.op(at, split)) }
+
+func (s *keySet) op(at, split int) keyOp {
 	op := keyOp{at: uint32(at), key: uint32(split - at), value: uint32(len(s.buf) - split)}
 	if op.key >= 8 {
 		op.head = binary.BigEndian.Uint64(s.buf[at:])
@@ -40,7 +45,7 @@ func (s *keySet) add(at, split int) {
 		copy(head[:], s.buf[at:split])
 		op.head = binary.BigEndian.Uint64(head[:])
 	}
-	s.ops = append(s.ops, op)
+	return op
 }
 
 // set adds a key with its value.
@@ -58,10 +63,11 @@ func (s *keySet) remove(key []byte) {
 	s.ops[len(s.ops)-1].value = removal
 }
 
-// write sorts the set and puts it into b. Sorted keys are inserted into a
-// memtable faster, since each lies near the one before.
+// write sorts the set, folds its points and puts it into b. Sorted keys are
+// inserted into a memtable faster, since each lies near the one before.
 func (s *keySet) write(b *pebble.Batch) error {
 	s.sort()
+	s.fold()
 	for i := range s.ops {
 		op := &s.ops[i]
 		var err error
@@ -114,12 +120,15 @@ func diff(into, old, new *keySet) {
 				break
 			}
 			into.remove(old.key(o))
+			into.ops[len(into.ops)-1].plain = o.plain
 		}
 		if !same {
 			into.set(new.key(n), new.value(n))
+			into.ops[len(into.ops)-1].plain = n.plain
 		}
 	}
 	for ; i < len(old.ops); i++ {
 		into.remove(old.key(&old.ops[i]))
+		into.ops[len(into.ops)-1].plain = old.ops[i].plain
 	}
 }

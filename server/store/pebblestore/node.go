@@ -109,7 +109,8 @@ type pointNode struct {
 	prefix []byte
 	hi     string
 	starts bool
-	iter   *pebble.Iterator // for checks
+	points *pointList       // for checks of points
+	iter   *pebble.Iterator // for checks of keys with a high half
 	key    []byte
 }
 
@@ -125,17 +126,33 @@ func (e *exec) buildPoint(k search.Key) node {
 }
 
 func (n *pointNode) list(desc bool) list {
-	return n.e.keyList(n.prefix, desc, func(rest, _ []byte) bool { return n.accepts(rest) })
+	if n.hi != "" {
+		return n.e.keyList(n.prefix, desc, func(rest, _ []byte) bool { return n.accepts(rest) })
+	}
+	points := n.e.pointList(n.prefix, desc)
+	if !n.starts {
+		return points
+	}
+	return newMerge([]list{points, n.e.keyList(n.prefix, desc, func(rest, _ []byte) bool { return n.accepts(rest) })})
 }
 
+// accepts says whether the rest of a key is a high half that is asked for.
 func (n *pointNode) accepts(rest []byte) bool {
 	if n.starts {
-		return strings.HasPrefix(string(rest), n.hi)
+		return len(rest) > 0 && rest[0] == search.RangeSep[0] && strings.HasPrefix(string(rest), n.hi)
 	}
 	return string(rest) == n.hi
 }
 
 func (n *pointNode) check(number uint64) bool {
+	if n.hi == "" {
+		if n.points == nil {
+			n.points = n.e.pointList(n.prefix, false)
+		}
+		if has := n.points.has(number); has || !n.starts {
+			return has
+		}
+	}
 	if n.iter == nil {
 		if n.iter = n.e.iter(n.prefix, after(n.prefix)); n.iter == nil {
 			return false
@@ -145,7 +162,7 @@ func (n *pointNode) check(number uint64) bool {
 	n.e.keys++
 	n.key = appendNumber(append(n.key[:0], n.prefix...), number)
 	whole := len(n.key)
-	n.key = append(n.key, n.hi...)
+	n.key = append(n.key, cmp.Or(n.hi, search.RangeSep)...)
 	found := n.iter.SeekGE(n.key)
 	n.e.fail(n.iter.Error())
 	return found && bytes.HasPrefix(n.iter.Key(), n.key[:whole]) && n.accepts(n.iter.Key()[whole:])

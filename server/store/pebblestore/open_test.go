@@ -131,6 +131,35 @@ func TestAnotherIndexVersionRebuilds(t *testing.T) {
 	}
 }
 
+func TestAnOlderFormatIsRebuilt(t *testing.T) {
+	o := Options{Dir: "db", FS: vfs.NewMem(), Index: storetest.Index}
+	s, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 { // one by one, as format 1 had every key
+		commit(t, s, storetest.Sample{Type: "Patient", ID: fmt.Sprint("p", i), Facts: []storetest.Fact{storetest.Token("code", "sys", "x")}})
+	}
+	if err := s.db.Set(metaKey(metaFormat), []byte("1"), pebble.Sync); err != nil {
+		t.Fatal(err)
+	}
+	rebuilt := 0
+	o.Progress = func(done int) { rebuilt = done }
+	for _, want := range []int{5, 0} {
+		rebuilt = 0
+		s = reopen(t, s, o)
+		if format, err := s.meta(metaFormat); err != nil || format != formatVersion || rebuilt != want {
+			t.Errorf("format %q, %d rebuilt, want %d; %v", format, rebuilt, want, err)
+		}
+	}
+	if got := found(t, s, "Patient", search.Point{Key: search.Key{Param: "code", Value: "x"}}); len(got) != 5 {
+		t.Errorf("found %v", got)
+	}
+	if err := s.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAnotherFormatIsRefused(t *testing.T) {
 	fs := vfs.NewMem()
 	s, err := Open(Options{Dir: "db", FS: fs})

@@ -50,6 +50,9 @@ type preparer struct {
 	old, new *keySet // of one update
 	key      []byte
 	value    []byte
+	block    uint64           // number of the first write, if that is new
+	points   *pebble.Iterator // for amend; nil until it is needed
+	run      []interval
 }
 
 func (s *Store) newPreparer() *preparer {
@@ -60,6 +63,10 @@ func (s *Store) newPreparer() *preparer {
 func (s *Store) prepare(p *store.CommitParams) (*prepared, error) {
 	pr := s.preparers.Get().(*preparer)
 	defer func() {
+		if pr.points != nil {
+			pr.points.Close()
+			pr.points = nil
+		}
 		if cap(pr.set.buf) <= maxPooled {
 			s.preparers.Put(pr)
 		}
@@ -74,6 +81,7 @@ func (s *Store) prepare(p *store.CommitParams) (*prepared, error) {
 			return nil, err
 		}
 	}
+	pr.block = s.nextNumbers(len(p.Writes))
 	for i := range p.Writes {
 		if err := pr.write(i, &p.Writes[i], &out.changes[i]); err != nil {
 			return nil, err
@@ -118,7 +126,7 @@ func (pr *preparer) write(i int, w *store.Write, c *change) error {
 	}
 	*c = change{number: st.number, typ: t.number, deleted: w.Body == nil, method: w.Method, version: w.Version, millis: w.LastUpdated.UnixMilli()}
 	if st.version == 0 {
-		c.number = pr.store.nextNumber()
+		c.number = pr.block + uint64(i)
 		pr.key, pr.value = idKey(pr.key[:0], t.number, w.ID), appendNumber(pr.value[:0], c.number)
 		pr.set.set(pr.key, pr.value)
 	} else {
@@ -126,7 +134,7 @@ func (pr *preparer) write(i int, w *store.Write, c *change) error {
 		pr.set.set(pr.key, st.record)
 	}
 	pr.body(w, c)
-	if err := pr.facts(t, w, c.number, live, st.body); err != nil {
+	if err := pr.facts(t, w, c.number, &st); err != nil {
 		return fmt.Errorf("write %s/%s: %w", w.Type, w.ID, err)
 	}
 	return nil
@@ -145,7 +153,7 @@ func (pr *preparer) body(w *store.Write, c *change) {
 }
 
 // facts adds the keys of the new facts and removes those of the old body's that are no more.
-func (pr *preparer) facts(t *typeName, w *store.Write, number uint64, live bool, oldBody []byte) error {
+func (pr *preparer) facts(t *typeName, w *store.Write, number uint64, st *standing) error {
 	var facts *search.Facts
 	var err error
 	if w.Body != nil {
@@ -158,21 +166,23 @@ func (pr *preparer) facts(t *typeName, w *store.Write, number uint64, live bool,
 			return err
 		}
 	}
-	if !live {
+	if st.version == 0 {
 		if facts == nil {
 			return nil
 		}
 		return pr.encoder.encode(pr.set, t, number, facts)
 	}
-	oldFacts, err := pr.store.options.Index(oldBody)
-	if err != nil {
-		return fmt.Errorf("index the old version: %w", err)
-	}
 	for _, set := range []*keySet{pr.old, pr.new} {
 		set.buf, set.ops = set.buf[:0], set.ops[:0]
 	}
-	if err := pr.encoder.encode(pr.old, t, number, oldFacts); err != nil {
-		return err
+	if !st.deleted {
+		oldFacts, err := pr.store.options.Index(st.body)
+		if err != nil {
+			return fmt.Errorf("index the old version: %w", err)
+		}
+		if err := pr.encoder.encode(pr.old, t, number, oldFacts); err != nil {
+			return err
+		}
 	}
 	if facts != nil {
 		if err := pr.encoder.encode(pr.new, t, number, facts); err != nil {
@@ -181,8 +191,9 @@ func (pr *preparer) facts(t *typeName, w *store.Write, number uint64, live bool,
 	}
 	pr.old.sort()
 	pr.new.sort()
+	from := len(pr.set.ops)
 	diff(pr.set, pr.old, pr.new)
-	return nil
+	return pr.amend(from)
 }
 
 // standing reads what is stored for an id; the zero standing when there is nothing.
@@ -234,10 +245,14 @@ type numbers struct {
 	last uint64
 }
 
-func (s *Store) nextNumber() uint64 {
+// nextNumbers reserves n numbers in a row and gives the first.
+func (s *Store) nextNumbers(n int) uint64 {
 	now := uint64(s.options.Clock().UnixMicro()) << 10
 	s.numbers.mu.Lock()
 	defer s.numbers.mu.Unlock()
-	s.numbers.last = max(s.numbers.last+1, now)
-	return s.numbers.last
+	first := max(s.numbers.last+1, now)
+	s.numbers.last = first + uint64(n) - 1
+	return first
 }
+
+func (s *Store) nextNumber() uint64 { return s.nextNumbers(1) }

@@ -26,6 +26,8 @@ type rangeNode struct {
 	at      int
 	scanned int
 	numbers []uint64
+	removed []uint64   // from the run that follows
+	run     []interval // scratch
 	state   rangeState
 	values  valueCount
 	groups  []node // the posting lists of a prefix with few values
@@ -231,9 +233,7 @@ func (n *rangeNode) scan(limit int) (read int) {
 			n.values.last = append(n.values.last[:0], lo...)
 			n.values.count++
 		}
-		if sp.accept == nil || sp.accept(lo, hi) {
-			n.numbers = append(n.numbers, number)
-		}
+		n.take(sp, lo, number, hi)
 	}
 	n.scanned += read
 	n.e.keys += read
@@ -246,6 +246,35 @@ func (n *rangeNode) scan(limit int) (read int) {
 		n.at++
 	}
 	return max(read, 1)
+}
+
+// take collects the numbers of the key under the iterator.
+func (n *rangeNode) take(sp *span, lo []byte, number uint64, hi []byte) {
+	run := len(hi) > 0 && hi[0] == runTail
+	if run {
+		hi = nil
+	}
+	if sp.accept != nil && !sp.accept(lo, hi) {
+		return
+	}
+	switch {
+	case run:
+		var err error
+		n.run, err = cutRun(n.run[:0], number, n.iter.Value())
+		n.e.fail(err)
+		for _, x := range n.run {
+			for number := x.first; number <= x.last; number++ {
+				if !slices.Contains(n.removed, number) {
+					n.numbers = append(n.numbers, number)
+				}
+			}
+		}
+		n.removed = n.removed[:0]
+	case len(hi) == 0 && isRemoved(n.iter.Value()):
+		n.removed = append(n.removed, number)
+	default:
+		n.numbers = append(n.numbers, number)
+	}
 }
 
 // cut takes a key apart. Under a value lo is empty.

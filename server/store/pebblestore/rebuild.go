@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// rebuildBytes is the size of a batch of a rebuild, progressEvery how often it reports.
+	// rebuildBytes is about the size of a batch of a rebuild, progressEvery how often it reports.
 	rebuildBytes  = 4 << 20
 	progressEvery = 10_000
 )
@@ -34,26 +34,29 @@ func (s *Store) rebuild() error {
 		return fmt.Errorf("rebuild: %w", err)
 	}
 	defer iter.Close()
-	b = s.db.NewBatch()
 	pr := s.newPreparer()
 	done := 0
 	for iter.First(); iter.Valid(); iter.Next() {
-		if err := s.rebuildOne(pr, b, numberAt(iter.Key()), iter.Value()); err != nil {
+		if err := s.rebuildOne(pr, numberAt(iter.Key()), iter.Value()); err != nil {
 			return fmt.Errorf("rebuild: %w", err)
 		}
 		if done++; done%progressEvery == 0 && s.options.Progress != nil {
 			s.options.Progress(done)
 		}
-		if b.Len() < rebuildBytes {
+		if len(pr.set.buf) < rebuildBytes {
 			continue
 		}
-		// Names first: they are in this batch or an earlier one.
-		if err := errors.Join(s.names.drain(b), b.Commit(pebble.NoSync), b.Close()); err != nil {
+		// All live resources of a range of numbers are in one set, so that their points are runs.
+		b.Close()
+		b = s.db.NewBatch()
+		if err := errors.Join(pr.set.write(b), s.names.drain(b), b.Commit(pebble.NoSync)); err != nil {
 			return fmt.Errorf("rebuild: %w", err)
 		}
-		b = s.db.NewBatch()
+		pr.set.buf, pr.set.ops = pr.set.buf[:0], pr.set.ops[:0]
 	}
-	err = errors.Join(iter.Error(), s.names.drain(b), b.Set(metaKey(metaKeys), []byte(s.options.keysVersion()), nil), b.Commit(pebble.Sync))
+	b.Close()
+	b = s.db.NewBatch()
+	err = errors.Join(iter.Error(), pr.set.write(b), s.names.drain(b), b.Set(metaKey(metaKeys), []byte(s.options.keysVersion()), nil), b.Commit(pebble.Sync))
 	if err != nil {
 		return fmt.Errorf("rebuild: %w", err)
 	}
@@ -63,7 +66,8 @@ func (s *Store) rebuild() error {
 	return nil
 }
 
-func (s *Store) rebuildOne(pr *preparer, b *pebble.Batch, number uint64, record []byte) error {
+// rebuildOne adds the keys of a resource to the set.
+func (s *Store) rebuildOne(pr *preparer, number uint64, record []byte) error {
 	h, body, err := cutHeader(record)
 	if err != nil || h.deleted {
 		return err
@@ -79,9 +83,5 @@ func (s *Store) rebuildOne(pr *preparer, b *pebble.Batch, number uint64, record 
 	if err != nil {
 		return fmt.Errorf("index %s/%s: %w", t.name, h.id, err)
 	}
-	pr.set.buf, pr.set.ops = pr.set.buf[:0], pr.set.ops[:0]
-	if err := pr.encoder.encode(pr.set, t, number, facts); err != nil {
-		return err
-	}
-	return pr.set.write(b)
+	return pr.encoder.encode(pr.set, t, number, facts)
 }

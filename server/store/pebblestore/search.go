@@ -182,8 +182,8 @@ func (r *run) count(limit int) int {
 		return len(done.numbers)
 	}
 	l := r.drive(where, false)
-	if keys, ok := l.(*keyList); ok && r.plan.Residual == nil {
-		return keys.count(limit)
+	if l, ok := l.(interface{ count(limit int) int }); ok && r.plan.Residual == nil {
+		return l.count(limit)
 	}
 	n := 0
 	for at := uint64(0); limit == 0 || n <= limit; {
@@ -211,6 +211,8 @@ func strategyOf(l list) string {
 		return fmt.Sprintf("merge %d lists", len(l.heap))
 	case *sliceList:
 		return fmt.Sprintf("collected %d numbers", len(l.numbers))
+	case *pointList:
+		return "posting list"
 	case *keyList:
 		if l.iter != nil && l.prefix > 0 && l.key[0] == prefixAll {
 			return "all of the type"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -14,8 +15,13 @@ import (
 	"meridian/server/store"
 )
 
-// formatVersion is the version of the key space; another one is not opened.
-const formatVersion = "1"
+// formatVersion is the version of the key space. One of olderFormats is
+// rebuilt into it, another one is not opened.
+const formatVersion = "2"
+
+// olderFormats are those whose M, N, R, V, I, L and Q are as they are now:
+// "1" had no runs (run.go).
+var olderFormats = []string{"1"}
 
 // Names of M.
 const (
@@ -99,6 +105,11 @@ func (s *Store) checkFormat() error {
 		return err
 	case format == formatVersion:
 		return nil
+	case slices.Contains(olderFormats, format):
+		// Without the version of its keys it is rebuilt, now or after a crash.
+		b := s.db.NewBatch()
+		defer b.Close()
+		return errors.Join(b.Set(metaKey(metaFormat), []byte(formatVersion), nil), b.Delete(metaKey(metaKeys), nil), b.Commit(pebble.Sync))
 	case format != "":
 		return fmt.Errorf("the store in %s has format %q, this program reads %q only", s.options.Dir, format, formatVersion)
 	}

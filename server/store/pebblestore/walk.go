@@ -342,10 +342,13 @@ func (w *walk) look() {
 		}
 		return
 	}
-	text, number, _, ok := cutPosting(rest)
+	text, number, hi, ok := cutPosting(rest)
 	if !ok {
 		w.r.fail(errCorrupt)
 		return
+	}
+	if w.prefix[0] == prefixPosting && (len(hi) == 0 || hi[0] == runTail) {
+		return // a point: no range
 	}
 	want := byte(lowest)
 	if w.order.Desc {
