@@ -151,3 +151,51 @@ func TestAppendUnescaped(t *testing.T) {
 		}
 	}
 }
+
+func TestEdit(t *testing.T) {
+	tree := patient(t)
+	names := func() (s string) {
+		for c := tree.Root().First(); c.Valid(); c = c.Next() {
+			s += c.Name()
+			if c.Name() == "name" {
+				s += "=" + c.First().Text()
+			}
+			s += " "
+		}
+		return s
+	}
+	name, human := elem(t, "Patient", "name")
+	text, str := elem(t, "HumanName", "text")
+	add := func(prev int, s string) int {
+		n := tree.Insert(0, prev, Data{Start: 0, End: 1, Type: human, Elem: name})
+		start, end := tree.AppendText([]byte(`"` + s + `"`))
+		tree.Insert(n, -1, Data{Start: start, End: end, Type: str, Elem: text, String: true})
+		return n
+	}
+	step := func(rule, want string) {
+		t.Helper()
+		if got := names(); got != want {
+			t.Errorf("%s: %s, want %s", rule, got, want)
+		}
+	}
+	between := add(2, "b")
+	step("behind a sibling, before the next", "active name=张 name=b name=x ")
+	add(4, "z")
+	step("behind the last", "active name=张 name=b name=x name=z ")
+	tree.Remove(1)
+	step("the first is taken out", "name=张 name=b name=x name=z ")
+	tree.Remove(between)
+	step("one is taken out of the middle", "name=张 name=x name=z ")
+	tree.Restore(between, -1)
+	step("and put back at the start", "name=b name=张 name=x name=z ")
+	tree.Remove(between)
+	tree.Restore(between, 4)
+	step("and behind another", "name=张 name=x name=b name=z ")
+	add(-1, "first")
+	step("before the first", "name=first name=张 name=x name=b name=z ")
+	tree.Renumber()
+	step("renumbered", "name=first name=张 name=x name=b name=z ")
+	if tree.At(1).First().Text() != "first" || tree.Len() != 11 {
+		t.Errorf("after Renumber: %d nodes", tree.Len())
+	}
+}

@@ -55,6 +55,7 @@ func TestPrint(t *testing.T) {
 		{"value.as(Quantity).unit", "value.as(Quantity).unit"},
 		{"a.where(b = 'x\\'y\\\\\\n')", `a.where(b = 'x\'y\\\n')`},
 		{"text.`div`.exists()", "text.`div`.exists()"},
+		{"text.div.exists() or 4 div 2 = 2", "text.`div`.exists() or 4 div 2 = 2"},
 		{"`a b`", "`a b`"},
 		{"expansion.contains.contains('x')", "expansion.contains.contains('x')"},
 		{"@2015T.is(DateTime)", "@2015T.is(DateTime)"},

@@ -220,7 +220,7 @@ func (p *parser) invocation(x Node) (Node, error) {
 		}
 		return &Special{place{t.offset, 1}, t.text}, p.advance()
 	}
-	if !isIdentifier(t) {
+	if !isIdentifier(t) && !(x != nil && t.kind == tokIdent && t.text == narrativeDiv) {
 		return nil, p.unexpected("a name")
 	}
 	if err := p.advance(); err != nil {
@@ -232,6 +232,11 @@ func (p *parser) invocation(x Node) (Node, error) {
 	at, err := p.at(t.offset, x)
 	return &Member{at, x, t.text}, err
 }
+
+// narrativeDiv is the one element of R4 whose name is an operator's word. N1 wants
+// Patient.text.`div`; HL7's own patch suite writes Patient.text.div, and behind a
+// point it can be nothing else.
+const narrativeDiv = "div"
 
 // isIdentifier: the words of operators are none, except as, contains, in and is.
 func isIdentifier(t token) bool {

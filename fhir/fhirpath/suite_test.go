@@ -11,6 +11,7 @@ import (
 
 	"meridian/fhir/codec"
 	"meridian/fhir/element"
+	"meridian/fhir/fhirtest"
 	"meridian/fhir/schema"
 )
 
@@ -163,7 +164,7 @@ func readInput(t *testing.T, dir, name string) *element.Tree {
 		data = bytes.Replace(data, []byte("        }\n      ],\n      \"period\""), []byte("        }, null\n      ],\n      \"period\""), 1)
 	}
 	if filepath.Ext(name) == ".xml" {
-		data = jsonOf(t, data)
+		data = fhirtest.JSONOf(t, data)
 	}
 	tree, err := codec.Parse(data, codec.Options{AnyCardinality: true})
 	if err != nil {
@@ -171,132 +172,3 @@ func readInput(t *testing.T, dir, name string) *element.Tree {
 	}
 	return tree
 }
-
-// xmlNode is any XML element.
-type xmlNode struct {
-	XMLName xml.Name
-	Attrs   []xml.Attr `xml:",any,attr"`
-	Nodes   []xmlNode  `xml:",any"`
-	Inner   string     `xml:",innerxml"`
-}
-
-func (x *xmlNode) attr(name string) (string, bool) {
-	for _, a := range x.Attrs {
-		if a.Name.Local == name {
-			return a.Value, true
-		}
-	}
-	return "", false
-}
-
-// jsonOf turns a resource in XML into JSON by the element tables, far enough
-// for the inputs of the suite. https://hl7.org/fhir/R4/xml.html
-func jsonOf(t *testing.T, data []byte) []byte {
-	var x xmlNode
-	if err := xml.Unmarshal(data, &x); err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	writeObject(&b, &x, schema.ByName(x.XMLName.Local), true)
-	return b.Bytes()
-}
-
-func writeObject(b *bytes.Buffer, x *xmlNode, typ *schema.Type, resource bool) {
-	b.WriteByte('{')
-	comma := func() {
-		if last := b.Bytes()[b.Len()-1]; last != '{' {
-			b.WriteByte(',')
-		}
-	}
-	if resource {
-		b.WriteString(`"resourceType":` + quoteJSON(typ.Name))
-	}
-	for _, name := range []string{"id", "url"} {
-		if v, ok := x.attr(name); ok && !resource {
-			comma()
-			b.WriteString(quoteJSON(name) + ":" + quoteJSON(v))
-		}
-	}
-	for i := 0; i < len(x.Nodes); {
-		name := x.Nodes[i].XMLName.Local
-		end := i
-		for end < len(x.Nodes) && x.Nodes[end].XMLName.Local == name {
-			end++
-		}
-		p, ok := typ.Lookup([]byte(name))
-		if !ok {
-			panic(typ.Name + " has no " + name)
-		}
-		comma()
-		writeProperty(b, x.Nodes[i:end], p, typ.Elements[p.Element].Repeats())
-		i = end
-	}
-	b.WriteByte('}')
-}
-
-func writeProperty(b *bytes.Buffer, nodes []xmlNode, p *schema.Property, array bool) {
-	typ := schema.ByID(p.Type)
-	list := func(write func(x *xmlNode)) {
-		for k := range nodes {
-			if k > 0 {
-				b.WriteByte(',')
-			}
-			write(&nodes[k])
-		}
-	}
-	open, shut := "", ""
-	if array {
-		open, shut = "[", "]"
-	}
-	start := b.Len()
-	b.WriteString(quoteJSON(p.JSON) + ":" + open)
-	if typ.Kind != schema.Primitive {
-		list(func(x *xmlNode) {
-			if typ.Abstract && typ.Kind == schema.Resource { // contained, Bundle.entry.resource
-				x = &x.Nodes[0]
-				writeObject(b, x, schema.ByName(x.XMLName.Local), true)
-				return
-			}
-			writeObject(b, x, typ, false)
-		})
-		b.WriteString(shut)
-		return
-	}
-	twins, values := false, false
-	list(func(x *xmlNode) {
-		v, ok := x.attr("value")
-		twins = twins || len(x.Nodes) > 0 && typ.ID != schema.TypeXhtml
-		values = values || ok
-		switch {
-		case typ.ID == schema.TypeXhtml:
-			b.WriteString(quoteJSON(`<div xmlns="http://www.w3.org/1999/xhtml">` + x.Inner + `</div>`))
-			values = true
-		case !ok:
-			b.WriteString("null")
-		case systemKind(typ.ID) == Boolean || systemKind(typ.ID) == Integer || systemKind(typ.ID) == Decimal:
-			b.WriteString(v)
-		default:
-			b.WriteString(quoteJSON(v))
-		}
-	})
-	b.WriteString(shut)
-	if !values {
-		b.Truncate(start)
-	}
-	if twins {
-		if values {
-			b.WriteByte(',')
-		}
-		b.WriteString(quoteJSON("_"+p.JSON) + ":" + open)
-		list(func(x *xmlNode) {
-			if len(x.Nodes) == 0 {
-				b.WriteString("null")
-				return
-			}
-			writeObject(b, x, typ, false)
-		})
-		b.WriteString(shut)
-	}
-}
-
-func quoteJSON(s string) string { return string(codec.AppendString(nil, s)) }
