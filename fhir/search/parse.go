@@ -47,11 +47,16 @@ const (
 //
 // https://hl7.org/fhir/R4/search.html, https://hl7.org/fhir/R4/search.html#errors
 func (r *Registry) Parse(typ string, values []Pair, lenient bool) (*Query, []issue.Issue, error) {
+	return r.parse(typ, []string{typ}, values, lenient)
+}
+
+// parse is Parse for typ in a search over types.
+func (r *Registry) parse(typ string, types []string, values []Pair, lenient bool) (*Query, []issue.Issue, error) {
 	t := r.table(typ)
 	if t == nil {
 		return nil, nil, issue.New(issue.NotSupported, "search.unknown-type", "there is no resource type "+strconv.Quote(short(typ)), "").WithStatus(statusBadRequest)
 	}
-	p := parser{r: r, t: t, lenient: lenient, q: &Query{Type: typ, Count: -1, at: value.InstantOf(r.now())}}
+	p := parser{r: r, t: t, types: types, lenient: lenient, q: &Query{Type: typ, Count: -1, at: value.InstantOf(r.now())}}
 	if len(values) > MaxPairs {
 		p.fail(issue.TooCostly, idTooMany, "more than %d parameters", MaxPairs)
 		values = values[:MaxPairs]
@@ -68,6 +73,7 @@ func (r *Registry) Parse(typ string, values []Pair, lenient bool) (*Query, []iss
 type parser struct {
 	r        *Registry
 	t        *typeTable
+	types    []string // all that are searched at once
 	q        *Query
 	lenient  bool
 	values   int
