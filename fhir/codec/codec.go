@@ -1,7 +1,7 @@
-// Package codec reads and writes resources as JSON, lossless to the lexeme:
+// Package codec reads and writes resources as JSON and XML, lossless to the lexeme:
 // syntax here, meaning in the packages above.
 //
-// Contract (JSON; XML has its place beside it in xml.go when it comes):
+// Contract for JSON; XML is turned into it and made from it, see xml.go:
 //
 //	Parse(src, Options) (*element.Tree, error)        one resource; *issue.Error with every issue found, each with
 //	                                                  FHIRPath location and byte offset; limits are named in Options
@@ -12,6 +12,9 @@
 //	                                                  versionId, lastUpdated, then the client's other members; all else as sent
 //	AppendJSON(dst, node, *Edit) []byte               minified, as sent, with replaced values, left-out elements
 //	AppendPretty(dst, json) []byte                    an answer's indentation
+//	ParseXML(src, Options) (*element.Tree, error)     Parse for XML; the places are those in the XML
+//	AppendXML(dst, node, pretty) ([]byte, error)      a resource as an XML document
+//	XMLReader                                         XML to JSON, for those who work on JSON, and places back again
 //	StoredMeta(body) (Meta, tail)                     id, version and time from the fixed place of a stored body, without a parse
 //
 // What a tree keeps, and AppendJSON writes again to the letter: every value as

@@ -67,6 +67,7 @@ type xhtml struct {
 	depth int
 	open  [maxNarrativeDepth]tag
 	attrs [maxAttributes][]byte // names of the element being read
+	given int                   // of attrs
 }
 
 func (s *xhtml) fail(text string) bool {
@@ -265,6 +266,7 @@ func (s *xhtml) startTag() bool {
 	}
 	for n := 0; ; n++ {
 		before := s.i
+		s.given = n
 		s.space()
 		switch {
 		case s.i < len(s.b) && s.b[s.i] == '>':
@@ -283,6 +285,16 @@ func (s *xhtml) startTag() bool {
 			return false
 		}
 	}
+}
+
+// gave says that the start tag read last has the attribute.
+func (s *xhtml) gave(name string) bool {
+	for _, a := range s.attrs[:s.given] {
+		if string(a) == name {
+			return true
+		}
+	}
+	return false
 }
 
 // attribute reads the n-th attribute of an element.

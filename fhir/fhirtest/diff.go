@@ -12,14 +12,24 @@ import (
 // 1.00 and "\u0041" is not "A"; names are compared without their escapes, and in
 // order, save that resourceType may stand anywhere in its object and a "_name"
 // anywhere beside its "name". White space does not count.
-func Diff(want, got []byte) string { return diff(want, got, false) }
+func Diff(want, got []byte) string { return diff(want, got, how{}) }
+
+// DiffAnyOrder is Diff for writers that put members in their own order: objects
+// are compared by name, values as written.
+func DiffAnyOrder(want, got []byte) string { return diff(want, got, how{byName: true}) }
 
 // DiffValues is Diff for writers that spell strings their own way and put
 // members in their own order: strings are compared as text, objects by name.
 // Numbers are still compared as written.
-func DiffValues(want, got []byte) string { return diff(want, got, true) }
+func DiffValues(want, got []byte) string { return diff(want, got, how{byName: true, asText: true}) }
 
-func diff(want, got []byte, loose bool) string {
+// how two texts are compared.
+type how struct {
+	byName bool // members in any order
+	asText bool // strings without regard to their escapes
+}
+
+func diff(want, got []byte, h how) string {
 	w, err := readValue(want)
 	if err != nil {
 		return "the text wanted is no JSON: " + err.Error()
@@ -28,7 +38,7 @@ func diff(want, got []byte, loose bool) string {
 	if err != nil {
 		return "the text got is no JSON: " + err.Error()
 	}
-	return compare(&w, &g, loose).String()
+	return compare(&w, &g, h).String()
 }
 
 // value is a JSON value with its lexemes.
@@ -135,20 +145,20 @@ func (d *difference) String() string {
 	return "$" + strings.Join(d.path, "") + ": " + d.text
 }
 
-func compare(want, got *value, loose bool) *difference {
+func compare(want, got *value, h how) *difference {
 	if want.kind != got.kind {
 		return found("want %s, got %s", describe(want), describe(got))
 	}
 	switch want.kind {
 	case '{':
-		if loose {
-			return compareByName(want, got)
+		if h.byName {
+			return compareByName(want, got, h)
 		}
-		return compareInOrder(ordered(want.members), ordered(got.members), loose)
+		return compareInOrder(ordered(want.members), ordered(got.members), h)
 	case '[':
-		return compareInOrder(want.members, got.members, loose)
+		return compareInOrder(want.members, got.members, h)
 	}
-	if want.lexeme == got.lexeme || loose && sameString(want.lexeme, got.lexeme) {
+	if want.lexeme == got.lexeme || h.asText && sameString(want.lexeme, got.lexeme) {
 		return nil
 	}
 	return found("want %s, got %s", want.lexeme, got.lexeme)
@@ -191,12 +201,12 @@ func ordered(in []member) []member {
 	return out
 }
 
-func compareInOrder(want, got []member, loose bool) *difference {
+func compareInOrder(want, got []member, h how) *difference {
 	for i := range min(len(want), len(got)) {
 		if want[i].name != got[i].name {
 			return found("want member %q, got %q", want[i].name, got[i].name)
 		}
-		if d := compare(&want[i].value, &got[i].value, loose); d != nil {
+		if d := compare(&want[i].value, &got[i].value, h); d != nil {
 			return d.below(step(want[i].name, i))
 		}
 	}
@@ -213,7 +223,7 @@ func step(name string, i int) string {
 	return "." + name
 }
 
-func compareByName(want, got *value) *difference {
+func compareByName(want, got *value, h how) *difference {
 	has := map[string]*value{}
 	for i := range got.members {
 		m := &got.members[i]
@@ -227,7 +237,7 @@ func compareByName(want, got *value) *difference {
 		if has[m.name] == nil {
 			return found("member %q is missing", m.name)
 		}
-		if d := compare(&m.value, has[m.name], true); d != nil {
+		if d := compare(&m.value, has[m.name], h); d != nil {
 			return d.below("." + m.name)
 		}
 	}

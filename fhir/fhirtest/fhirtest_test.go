@@ -45,6 +45,20 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+func TestDiffAnyOrder(t *testing.T) {
+	const want = `{"a":1.0,"b":[{"c":"\u0041","d":2}]}`
+	for got, same := range map[string]bool{
+		`{"b":[{"d":2,"c":"\u0041"}],"a":1.0}`: true,
+		`{"b":[{"d":2,"c":"A"}],"a":1.0}`:      false,
+		`{"b":[{"d":2,"c":"\u0041"}],"a":1}`:   false,
+		`{"b":[{"d":2,"c":"\u0041"}]}`:         false,
+	} {
+		if d := DiffAnyOrder([]byte(want), []byte(got)); (d == "") != same {
+			t.Errorf("%s: %q", got, d)
+		}
+	}
+}
+
 func TestExamples(t *testing.T) {
 	all := Examples(t)
 	if len(all) != 355 {
