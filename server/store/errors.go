@@ -24,15 +24,24 @@ var (
 
 // ConflictError is a precondition that failed; nothing was written.
 type ConflictError struct {
-	Index   int // of the write (or of Requires, when Require is set)
+	Index   int // of the write (or of Requires or NoMatch, when Require or NoMatch is set)
 	Require bool
+	NoMatch bool
+	// Receipt: one with the commit's key stands already; no other field is set.
+	Receipt bool
 	Key     Key
 	Current uint64 // version that stands there; 0 when there is none
-	// Match is the resource that Unless found, when that failed.
+	// Match is the resource that Unless or NoMatch found, when that failed.
 	Match *Key
 }
 
 func (e *ConflictError) Error() string {
+	if e.Receipt {
+		return "a receipt with this key stands already"
+	}
+	if e.NoMatch {
+		return fmt.Sprintf("search %d that must find nothing found a %s", e.Index, e.Match.Type)
+	}
 	if e.Match != nil {
 		return fmt.Sprintf("write %d: another resource of type %s matches the criterion", e.Index, e.Match.Type)
 	}

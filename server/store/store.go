@@ -88,12 +88,29 @@ type CommitParams struct {
 	// Requires lists resources that must exist at a version unchanged since
 	// they were read (a conditional reference that was resolved); empty mostly.
 	Requires []Require
+	// NoMatch lists searches that must find nothing at the moment of the commit but
+	// what it writes itself: that nobody refers to what is deleted. On a store without
+	// transactions it is looked at just before the write.
+	NoMatch []*search.Plan
+	// Receipt, when not nil, is kept with the writes, in the same commit; it may come without
+	// any. When one with its Key stands already, a *ConflictError (Receipt) says so and nothing is written.
+	Receipt *Receipt
 }
 
-// Require is a read that a commit depends on. Version 0 requires only that it exists and is not deleted.
+// Require is a read that a commit depends on. Version 0 requires only that it
+// exists and is not deleted; a delete in the same instant is then seen for sure when it has a NoMatch.
 type Require struct {
 	Key
 	Version uint64
+}
+
+// Receipt is what was answered to a request, kept for its repeats. It is there
+// exactly if what was committed with it is.
+type Receipt struct {
+	Key    string // at most MaxReceiptKey bytes
+	Hash   string // of the request, compared by the caller
+	Answer []byte
+	Until  time.Time // from then on it is not there
 }
 
 // Store is what server/interaction and the jobs use. Safe for concurrent use.
@@ -123,6 +140,8 @@ type Store interface {
 	// CommitOrdered writes one after the other, in order, stopping at the first
 	// failure; a crash leaves a prefix. With transactions it is Commit.
 	CommitOrdered(ctx context.Context, p CommitParams) error
+	// Receipt gives the receipt with this key; ErrNotFound when there is none, or its time is over.
+	Receipt(ctx context.Context, key string) (Receipt, error)
 	// Queue is the durable work queue in the same store.
 	Queue() Queue
 	// Close finishes what is in flight and syncs.
@@ -134,6 +153,8 @@ const (
 	MaxReadMany = 10_000
 	MaxPage     = 10_000 // plan.Limit
 	MaxCommit   = 100_000
+	// MaxReceiptKey is the longest key of a receipt, in bytes.
+	MaxReceiptKey = 512
 )
 
 // Page is the answer of Search.

@@ -85,6 +85,9 @@ func (s *Store) claim(ctx context.Context, h, cur *head) error {
 func fill(cur *head) mongo.WriteModel {
 	e := cur.entry()
 	set := bson.D{{Key: "at", Value: e.At}, {Key: "method", Value: e.Method}, {Key: "n", Value: e.N}, {Key: "full", Value: true}}
+	if cur.W != "" {
+		set = append(set, bson.E{Key: "w", Value: cur.W})
+	}
 	var unset bson.D
 	if cur.Del {
 		set = append(set, bson.E{Key: "del", Value: true})

@@ -27,17 +27,52 @@ func (s *Store) Commit(ctx context.Context, p store.CommitParams) error {
 
 func (s *Store) commit(ctx context.Context, p store.CommitParams) error {
 	switch {
-	case len(p.Writes) == 1 && len(p.Requires) == 0 && (p.Writes[0].UnlessKey == "" || !s.guarded):
-		return s.single(ctx, &p.Writes[0], 0)
+	case len(p.Writes) == 0 && p.Receipt != nil:
+		return s.putReceipt(ctx, p.Receipt)
+	case len(p.Writes) == 1 && len(p.Requires) == 0 && len(p.NoMatch) == 0 && p.Receipt == nil && (p.Writes[0].UnlessKey == "" || !s.guarded):
+		return s.single(ctx, &p.Writes[0], 0, nil)
 	case s.transactions && len(p.Writes) > 0:
 		return s.transact(ctx, p)
 	case len(p.Writes) > 1:
 		return store.ErrNoTransactions
 	}
-	if err := s.checkRequires(ctx, p.Requires); err != nil || len(p.Writes) == 0 {
+	if err := s.checkReads(ctx, &p); err != nil || len(p.Writes) == 0 {
 		return err
 	}
-	return s.single(ctx, &p.Writes[0], 0)
+	return s.singleWithReceipt(ctx, &p.Writes[0], p.Receipt)
+}
+
+// checkReads holds what a commit depends on, beside its own writes, against what stands.
+func (s *Store) checkReads(ctx context.Context, p *store.CommitParams) error {
+	if err := s.checkRequires(ctx, p.Requires); err != nil {
+		return err
+	}
+	return s.checkNoMatch(ctx, p)
+}
+
+// checkNoMatch runs the searches that must find nothing but what the commit writes.
+func (s *Store) checkNoMatch(ctx context.Context, p *store.CommitParams) error {
+	if len(p.NoMatch) == 0 {
+		return nil
+	}
+	written := make(map[store.Key]bool, len(p.Writes))
+	for i := range p.Writes {
+		written[p.Writes[i].Key] = true
+	}
+	for i, plan := range p.NoMatch {
+		plan := *plan
+		plan.After, plan.Sort, plan.Limit = nil, nil, min(len(written)+1, store.MaxPage)
+		page, err := s.search(ctx, &plan)
+		if err != nil {
+			return err
+		}
+		for j := range page.Rows {
+			if key := page.Rows[j].Key; !written[key] {
+				return &store.ConflictError{NoMatch: true, Index: i, Match: &key}
+			}
+		}
+	}
+	return nil
 }
 
 // CommitOrdered writes one after the other, in order, stopping at the first
@@ -53,9 +88,12 @@ func (s *Store) CommitOrdered(ctx context.Context, p store.CommitParams) error {
 	if err := checkWrites(p); err != nil {
 		return err
 	}
-	err := s.checkRequires(ctx, p.Requires)
+	err := s.checkReads(ctx, &p)
 	if err == nil {
 		err = s.ordered(ctx, p.Writes)
+	}
+	if err == nil && p.Receipt != nil {
+		err = s.putReceipt(ctx, p.Receipt)
 	}
 	return s.told(ctx, err)
 }
@@ -66,7 +104,7 @@ func (s *Store) CommitOrdered(ctx context.Context, p store.CommitParams) error {
 // majority waits for it too.
 func (s *Store) told(ctx context.Context, err error) error {
 	var conflict *store.ConflictError
-	if s.majority == nil || !errors.As(err, &conflict) {
+	if s.majority == nil || !errors.As(err, &conflict) || conflict.Receipt {
 		return err
 	}
 	key := conflict.Key
@@ -147,11 +185,15 @@ func (s *Store) checkUnless(ctx context.Context, w *store.Write, index int, cur 
 // errAgain: another writer came between; look again.
 var errAgain = errors.New("mongostore: look again")
 
-// single commits one write: preconditions, history entry, head.
-func (s *Store) single(ctx context.Context, w *store.Write, index int) error {
+// single commits one write: preconditions, history entry, head. With a claim
+// the head says that the claim's receipt is true.
+func (s *Store) single(ctx context.Context, w *store.Write, index int, c *claim) error {
 	h, parts, err := newHead(w, s.opts.IndexVersion)
 	if err != nil {
 		return err
+	}
+	if c != nil {
+		h.W = c.W
 	}
 	if err := s.ensureType(ctx, w.Type, w.Facts); err != nil {
 		return err
@@ -168,6 +210,9 @@ func (s *Store) single(ctx context.Context, w *store.Write, index int) error {
 			return err
 		}
 		if err := s.checkUnless(ctx, w, index, cur); err != nil {
+			return err
+		}
+		if err := s.renew(ctx, c); err != nil {
 			return err
 		}
 		err := s.attempt(ctx, w, h, cur, parts)

@@ -29,6 +29,7 @@ type head struct {
 	F      bson.Raw  `bson:"f,omitempty"` // {param: {lo, hi}}
 	U      []string  `bson:"u,omitempty"` // never an empty array: a sparse index has a key for that
 	O      int32     `bson:"o,omitempty"` // number of overflow documents
+	W      string    `bson:"w,omitempty"` // token of the receipt that this version was written with, on a standalone server
 	IV     string    `bson:"iv"`
 }
 
@@ -44,6 +45,7 @@ type entry struct {
 	Del    bool      `bson:"del,omitempty"`
 	Method string    `bson:"method"`
 	Body   string    `bson:"body,omitempty"`
+	W      string    `bson:"w,omitempty"`    // as in head, once it is superseded
 	Full   bool      `bson:"full,omitempty"` // superseded: what stands here was once the head
 }
 

@@ -70,6 +70,9 @@ var fixedIndexes = []struct {
 		{name: "type", keys: bson.D{{Key: "t", Value: 1}, {Key: "p", Value: 1}}},
 		{name: "instance", keys: bson.D{{Key: "r", Value: 1}, {Key: "v", Value: 1}}},
 	}},
+	{receiptName, []index{
+		{name: "until", keys: bson.D{{Key: "x", Value: 1}}},
+	}},
 	{overflowName, []index{
 		{name: postingsIndex, keys: bson.D{{Key: "t", Value: 1}, {Key: "k", Value: 1}}},
 		{name: rangesIndex, keys: bson.D{{Key: "t", Value: 1}, {Key: "r.p", Value: 1}, {Key: "r.lo", Value: 1}, {Key: "r.hi", Value: 1}}},

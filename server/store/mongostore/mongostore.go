@@ -107,6 +107,8 @@ const (
 	batchName    = "batch"
 	metaName     = "meta"
 	guardName    = "unless"
+	receiptName  = "receipt"
+	holdName     = "hold"
 )
 
 // Store is a store.Store over one MongoDB database.
@@ -128,6 +130,7 @@ type Store struct {
 	transactions bool
 	guarded      bool          // criteria are guarded by documents, not by the unique index: behind mongos
 	slots        chan struct{} // one for each open transaction
+	swept        atomic.Int64  // when receipts were last swept, in Unix seconds
 	sessions     func() (session, error)
 }
 
@@ -220,6 +223,9 @@ func (s *Store) prepare(ctx context.Context) error {
 		if err := s.indexes.ensure(ctx, s.db, d.collection, d.list); err != nil {
 			return err
 		}
+	}
+	if err := s.makeHold(ctx); err != nil {
+		return err
 	}
 	if err := s.rebuild(ctx); err != nil {
 		return err

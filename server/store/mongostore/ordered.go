@@ -34,7 +34,7 @@ func (s *Store) ordered(ctx context.Context, writes []store.Write) error {
 				continue
 			}
 		}
-		if err := s.single(ctx, &writes[i], i); err != nil {
+		if err := s.single(ctx, &writes[i], i, nil); err != nil {
 			return err
 		}
 		i++

@@ -34,6 +34,9 @@ func (s *Store) transact(ctx context.Context, p store.CommitParams) error {
 			return err
 		}
 	}
+	if p.Receipt != nil {
+		s.sweep(ctx)
+	}
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
@@ -102,6 +105,15 @@ func (s *Store) apply(ctx, in context.Context, b *bundle) error {
 	if err := checkRequired(b.p.Requires, current); err != nil {
 		return err
 	}
+	if err := s.holdAll(in, &b.p); err != nil {
+		return err
+	}
+	if err := s.checkNoMatch(in, &b.p); err != nil {
+		return err
+	}
+	if err := s.putReceiptInside(in, b.p.Receipt); err != nil {
+		return err
+	}
 	for i := range b.p.Writes {
 		w := &b.p.Writes[i]
 		cur := current[documentID(w.Key)]
@@ -156,8 +168,8 @@ func (s *Store) touch(ctx context.Context, b *bundle, current map[string]*head) 
 	}
 	for _, r := range b.p.Requires {
 		id := documentID(r.Key)
-		if written[id] {
-			continue
+		if written[id] || r.Version == 0 {
+			continue // that it is there is held by holdAll
 		}
 		written[id] = true
 		u, err := s.db.Collection(r.Type).UpdateOne(ctx, bson.D{{Key: "_id", Value: id}, {Key: "v", Value: current[id].V}},

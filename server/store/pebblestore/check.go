@@ -32,7 +32,7 @@ func (s *Store) Check(ctx context.Context) error {
 			c.points.Close()
 		}
 	}()
-	for _, step := range []func() error{c.resources, c.families, c.oldVersions, c.log, c.queue} {
+	for _, step := range []func() error{c.resources, c.families, c.oldVersions, c.log, c.queue, c.receipts} {
 		if err := step(); err != nil {
 			return fmt.Errorf("check: %w", errors.Join(append(c.findings, err)...))
 		}

@@ -52,6 +52,7 @@ type committer struct {
 	open     group
 	key      []byte
 	value    []byte
+	expired  []byte // no X stands below it: what was there is deleted, and would have to be passed
 }
 
 // request is one caller's work. Either commit is set or queue.
@@ -72,6 +73,7 @@ type group struct {
 	batch    *pebble.Batch
 	requests []*request
 	queued   bool // has queue writes
+	receipts map[string]bool
 }
 
 // flight is an applied batch.
@@ -157,12 +159,21 @@ func (c *committer) addCommit(r *request) error {
 	if err := c.unless(r.commit); err != nil {
 		return err
 	}
+	if err := c.noMatch(r.commit); err != nil {
+		return err
+	}
+	if err := c.checkReceipt(r.commit.Receipt); err != nil {
+		return err
+	}
 	if c.open.batch == nil {
 		c.open.batch, r.prepared.batch = r.prepared.batch, nil
 	} else if err := c.open.batch.Apply(r.prepared.batch, nil); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	if err := c.store.names.drain(c.open.batch); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	if err := c.putReceipt(r.commit.Receipt); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	c.position++
@@ -298,12 +309,15 @@ func (s *Store) Commit(ctx context.Context, p store.CommitParams) error {
 	if err := distinct(p.Writes); err != nil {
 		return err
 	}
+	if err := sizeOf(p.Receipt); err != nil {
+		return err
+	}
 	if !s.enter() {
 		return store.ErrClosed
 	}
 	prepared, err := s.prepare(&p)
 	s.leave()
-	if err != nil || len(p.Writes) == 0 {
+	if err != nil || len(p.Writes) == 0 && p.Receipt == nil {
 		if prepared != nil {
 			prepared.close()
 		}

@@ -16,6 +16,8 @@
 //	S type param value 0 number         sort values of declared parameters that are not ranges
 //	L seq                               change log
 //	Q…                                  queue, see queue.go
+//	C key                               receipt
+//	X time key                          when it is over
 //
 // Invariants, all verified by Check: A, I, P, W, D and S are functions of the R
 // they belong to; every version that was ever committed stands once in R or V

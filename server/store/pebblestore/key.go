@@ -21,6 +21,8 @@ const (
 	prefixSort    = 'S'
 	prefixLog     = 'L'
 	prefixQueue   = 'Q'
+	prefixReceipt = 'C'
+	prefixExpiry  = 'X'
 )
 
 // numberLen is the width of a resource number in a key, big endian.

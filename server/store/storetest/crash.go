@@ -64,14 +64,16 @@ const (
 )
 
 // crashState is what one writer expects: versions by key, 0 for what never
-// was, below 0 for deleted; states of queue items by their key.
+// was, below 0 for deleted; states of queue items by their key; the operations
+// whose receipts are kept.
 type crashState struct {
 	versions map[store.Key]int
 	items    map[string]store.State
+	receipts map[int]bool
 }
 
 func newCrashState() crashState {
-	return crashState{versions: map[store.Key]int{}, items: map[string]store.State{}}
+	return crashState{versions: map[store.Key]int{}, items: map[string]store.State{}, receipts: map[int]bool{}}
 }
 
 func (s crashState) clone() crashState {
@@ -81,6 +83,9 @@ func (s crashState) clone() crashState {
 	}
 	for k, v := range s.items {
 		c.items[k] = v
+	}
+	for k := range s.receipts {
+		c.receipts[k] = true
 	}
 	return c
 }
@@ -188,8 +193,14 @@ func (w *crashWriter) commit(next *crashState, now time.Time) store.CommitParams
 		}
 		p.Writes = append(p.Writes, write)
 	}
+	if w.rnd.IntN(2) == 0 {
+		p.Receipt = &store.Receipt{Key: w.receipt(len(w.states)), Answer: []byte("x"), Until: now.Add(24 * time.Hour)}
+		next.receipts[len(w.states)] = true
+	}
 	return p
 }
+
+func (w *crashWriter) receipt(operation int) string { return fmt.Sprint(w.name, "-", operation) }
 
 func (w *crashWriter) sample(i, operation int) Sample {
 	return Sample{Type: "Observation", ID: fmt.Sprint(w.name, "-", i), Note: strings.Repeat("x", w.rnd.IntN(600)),
@@ -269,6 +280,13 @@ func (w *crashWriter) find(st store.Store) (string, error) {
 	if err != nil || total.N != live {
 		return "", fmt.Errorf("%s: %d found by searching, %d by reading: %w", w.name, total.N, live, err)
 	}
+	for n := range crashOperations + 1 {
+		if _, err := st.Receipt(ctx, w.receipt(n)); err == nil {
+			s.receipts[n] = true
+		} else if !isNotFound(err) {
+			return "", err
+		}
+	}
 	items, err := st.Queue().List(ctx, store.ListParams{Topic: w.name, Limit: 10_000})
 	for _, it := range items {
 		s.items[it.Key] = it.State
@@ -283,6 +301,9 @@ func show(s crashState) string {
 	}
 	for k, v := range s.items {
 		parts = append(parts, fmt.Sprint(k, " ", v))
+	}
+	for k := range s.receipts {
+		parts = append(parts, fmt.Sprint("receipt ", k))
 	}
 	slices.Sort(parts)
 	return strings.Join(parts, ", ")

@@ -23,6 +23,8 @@ type Map struct {
 	resources map[store.Key]*mapResource
 	changes   []store.Resource
 	numbers   uint64
+	now       func() time.Time
+	receipts  map[string]store.Receipt
 }
 
 // mapResource is a resource with all its versions, oldest first.
@@ -37,7 +39,7 @@ func (r *mapResource) current() *store.Resource { return &r.versions[len(r.versi
 
 // NewMap gives an empty store.
 func NewMap(c Config) *Map {
-	return &Map{index: c.Index, queue: newMapQueue(c.Clock), resources: map[store.Key]*mapResource{}}
+	return &Map{index: c.Index, queue: newMapQueue(c.Clock), resources: map[store.Key]*mapResource{}, now: mapNow(c.Clock), receipts: map[string]store.Receipt{}}
 }
 
 func (m *Map) Read(_ context.Context, key store.Key) (store.Resource, error) {
@@ -228,6 +230,36 @@ func (m *Map) Commit(_ context.Context, p store.CommitParams) error {
 	for i := range p.Writes {
 		m.apply(&p.Writes[i])
 	}
+	if p.Receipt != nil {
+		m.receipts[p.Receipt.Key] = *p.Receipt
+	}
+	return nil
+}
+
+// Receipt gives a receipt whose time is not over.
+func (m *Map) Receipt(_ context.Context, key string) (store.Receipt, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.receipts[key]
+	if !ok || !r.Until.After(m.now()) {
+		return store.Receipt{}, fmt.Errorf("receipt: %w", store.ErrNotFound)
+	}
+	return r, nil
+}
+
+// checkNoMatch runs the searches that must find nothing but what p writes.
+func (m *Map) checkNoMatch(p store.CommitParams, written map[store.Key]bool) error {
+	for i, plan := range p.NoMatch {
+		rows, err := m.match(plan)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if !written[row.Key] {
+				return &store.ConflictError{NoMatch: true, Index: i, Match: &row.Key}
+			}
+		}
+	}
 	return nil
 }
 
@@ -239,6 +271,14 @@ func (m *Map) check(p store.CommitParams) error {
 			return fmt.Errorf("write %d: %s/%s is written twice in one commit", i, w.Type, w.ID)
 		}
 		seen[w.Key] = true
+	}
+	if p.Receipt != nil {
+		if r, ok := m.receipts[p.Receipt.Key]; ok && r.Until.After(m.now()) {
+			return &store.ConflictError{Receipt: true}
+		}
+	}
+	if err := m.checkNoMatch(p, seen); err != nil {
+		return err
 	}
 	for i, q := range p.Requires {
 		r := m.resources[q.Key]

@@ -62,6 +62,8 @@ func Run(t *testing.T, open Open, lacks Lacks) {
 		{"read", testRead},
 		{"commit", testCommit},
 		{"precondition", testPrecondition},
+		{"receipt", testReceipt},
+		{"nomatch", testNoMatch},
 		{"search", testSearch},
 		{"sort", testSort},
 		{"page", testPage},
