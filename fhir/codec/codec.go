@@ -6,6 +6,7 @@
 //	Parse(src, Options) (*element.Tree, error)        one resource; *issue.Error with every issue found, each with
 //	                                                  FHIRPath location and byte offset; limits are named in Options
 //	(*Parser).ParseWithIssues                          the tree beside the issues, for those who can use the rest of it
+//	(*Parser).ParseElements                            some elements of a stored form, at a third of the price
 //	NewParser / (*Parser).Parse                        the same, reusing one arena: the tree is valid until the next call
 //	AppendStored(dst, root, Meta{ID, VersionID, LastUpdated}) []byte
 //	                                                  the stored form: minified; resourceType, id, meta first; in meta
@@ -111,10 +112,11 @@ type Parser struct {
 	scratch []byte // unescaped text of the value being checked
 
 	issues   []issue.Issue
-	unlisted int  // issues beyond MaxIssues
-	unplaced bool // the last issue, a syntax error, has no location yet
-	ahead    int  // bytes that the search for resourceType may still read
-	renumber bool // nodes were added out of depth-first order
+	unlisted int    // issues beyond MaxIssues
+	unplaced bool   // the last issue, a syntax error, has no location yet
+	ahead    int    // bytes that the search for resourceType may still read
+	renumber bool   // nodes were added out of depth-first order
+	left     uint64 // elements of the root that are left out, by index
 }
 
 // NewParser gives a parser with an empty arena.
@@ -123,6 +125,20 @@ func NewParser(o Options) *Parser { return &Parser{opt: o.withDefaults()} }
 // Parse reads one resource. The tree is valid until the next call.
 func (p *Parser) Parse(src []byte) (*element.Tree, error) {
 	p.reset(src)
+	return p.parse()
+}
+
+// ParseElements is Parse of a stored form that builds only some of the
+// resource's elements: bit i of only stands for Type.Elements[i]. Of the others
+// no more than the syntax is read.
+func (p *Parser) ParseElements(src []byte, only uint64) (*element.Tree, error) {
+	p.reset(src)
+	p.left = ^only
+	return p.parse()
+}
+
+func (p *Parser) parse() (*element.Tree, error) {
+	src := p.src
 	if len(src) > p.opt.MaxBytes {
 		p.report(issue.TooLong, idTooLarge, p.opt.MaxBytes, "", "the body is larger than the limit")
 	} else if i := p.root(p.space(0)); i >= 0 {
@@ -165,7 +181,7 @@ func (p *Parser) reset(src []byte) {
 	}
 	p.issues, p.unlisted, p.unplaced = nil, 0, false
 	p.ahead = lookAheadFactor * len(src)
-	p.renumber = false
+	p.renumber, p.left = false, 0
 }
 
 // oversized says that the parser has grown beyond what a Pool keeps.

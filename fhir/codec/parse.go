@@ -114,6 +114,9 @@ func (p *Parser) member(o *object, i int) int {
 		return p.placed(o, prop.JSON, p.memberAgain(o, prop, e, at, i))
 	}
 	o.seen |= bit
+	if p.left&bit != 0 && o.node == 0 {
+		return p.placed(o, prop.JSON, p.skip(i, o.depth+1))
+	}
 	o.runElem, o.runFirst = prop.Element, p.tree.Len()
 	if e.Repeats() {
 		return p.placed(o, prop.JSON, p.array(o, prop, i))
@@ -133,6 +136,10 @@ func (p *Parser) otherMember(o *object, name []byte, at, i int) int {
 	if len(name) > 1 && name[0] == '_' {
 		prop, ok := o.t.Lookup(name[1:])
 		if ok && schema.ByID(prop.Type).Kind == schema.Primitive && !o.t.Elements[prop.Element].Attr {
+			if p.left>>prop.Element&1 != 0 && o.node == 0 {
+				o.twins |= 1 << prop.Element
+				return p.placed(o, prop.JSON, p.skip(i, o.depth+1))
+			}
 			before := len(p.issues) + p.unlisted
 			i = p.twin(o, prop, at, i)
 			if len(p.issues)+p.unlisted > before {

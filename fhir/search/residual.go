@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"meridian/fhir/element"
-	"meridian/fhir/schema"
 	"meridian/fhir/value"
 )
 
@@ -43,29 +42,4 @@ func (r *Registry) hasCut(root element.Node, c *Criterion) bool {
 		}
 	}
 	return false
-}
-
-// References lists what a reference parameter of a resource points to, for
-// _include: target narrows to one resource type, "" is all. References that
-// name no resource of this server have no ID.
-func (r *Registry) References(root element.Node, p *Param, target string) []Reference {
-	items, err := p.eval(root)
-	if err != nil {
-		return nil
-	}
-	var out []Reference
-	for _, it := range items {
-		n := it.Node()
-		if n.TypeID() == schema.TypeReference {
-			n = n.Child("reference")
-		}
-		if !n.HasValue() || n.Type().Kind != schema.Primitive {
-			continue
-		}
-		x := r.ParseReference(n.Text())
-		if target == "" || x.Type == target {
-			out = append(out, x)
-		}
-	}
-	return out
 }

@@ -23,6 +23,9 @@ func (r *request) include(ctx context.Context, rows []store.Row) ([]store.Resour
 	for i := range rows {
 		in.seen[rows[i].Key] = true
 	}
+	for _, inc := range r.query.Includes {
+		in.elements |= inc.Param.Elements()
+	}
 	if err := in.forward(ctx, rows); err != nil {
 		return nil, err
 	}
@@ -45,6 +48,8 @@ type includer struct {
 	seen  map[store.Key]bool
 	found []store.Resource
 	cut   bool
+	// elements of the matches' type that _include looks at, see search.Param.Elements
+	elements uint64
 }
 
 // forward reads what the matches refer to.
@@ -54,11 +59,10 @@ func (in *includer) forward(ctx context.Context, rows []store.Row) error {
 	}
 	var keys []store.Key
 	for i := range rows {
-		more, err := in.references(&rows[i].Resource)
-		if err != nil {
+		var err error
+		if keys, err = in.references(keys, &rows[i].Resource); err != nil {
 			return err
 		}
-		keys = append(keys, more...)
 	}
 	if len(keys) > in.limit {
 		keys, in.cut = keys[:in.limit], true
@@ -78,16 +82,16 @@ func (in *includer) forward(ctx context.Context, rows []store.Row) error {
 	return nil
 }
 
-// references gives what one match refers to and is not in the bundle yet.
-func (in *includer) references(res *store.Resource) ([]store.Key, error) {
+// references adds to keys what one match refers to and is not in the bundle
+// yet. Of its body only the elements that the includes look at are read.
+func (in *includer) references(keys []store.Key, res *store.Resource) ([]store.Key, error) {
 	s := in.r.s
 	p := s.stored.Get()
 	defer s.stored.Put(p)
-	tree, err := p.Parse(res.Body)
+	tree, err := p.ParseElements(res.Body, in.elements)
 	if err != nil {
 		return nil, err
 	}
-	var keys []store.Key
 	for _, inc := range in.r.query.Includes {
 		for _, ref := range s.registry.References(tree.Root(), inc.Param, inc.Target) {
 			key := store.Key{Type: ref.Type, ID: ref.ID}

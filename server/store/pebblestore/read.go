@@ -73,7 +73,7 @@ func (s *Store) readRecord(value []byte, number uint64, key *store.Key) (store.R
 }
 
 // ReadMany gives the current versions in the order of keys, from the cache of
-// bodies where they are there.
+// bodies where they are there. What many keys read does not go into the cache.
 func (s *Store) ReadMany(ctx context.Context, keys []store.Key) ([]store.Resource, error) {
 	if len(keys) > store.MaxReadMany {
 		return nil, fmt.Errorf("read %d resources at once: %w", len(keys), store.ErrTooLarge)
@@ -83,23 +83,18 @@ func (s *Store) ReadMany(ctx context.Context, keys []store.Key) ([]store.Resourc
 	}
 	defer s.leave()
 	out := make([]store.Resource, len(keys))
+	many := many{store: s, out: out, keys: make([]byte, 0, 48*len(keys)), wants: make([]want, 0, len(keys))}
 	for i, key := range keys {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
+		out[i].Key = key
 		r, ok, ticket := s.bodies.get(key)
 		if ok {
 			out[i] = r
-			continue
+		} else if t := s.names.typ(key.Type); t != nil {
+			many.add(i, t.number, key.ID, ticket)
 		}
-		r, found, err := s.current(s.db, key)
-		if err != nil {
-			return nil, fmt.Errorf("read %s/%s: %w", key.Type, key.ID, err)
-		}
-		if out[i].Key = key; found {
-			out[i] = r
-			s.bodies.put(r, ticket)
-		}
+	}
+	if err := many.read(ctx); err != nil {
+		return nil, fmt.Errorf("read %d resources: %w", len(keys), err)
 	}
 	return out, nil
 }

@@ -71,12 +71,17 @@ func cutUvarint(b []byte, v *uint64) (rest []byte, ok bool) {
 
 // resource copies what a record holds. The id is taken from key where the caller knows it.
 func resource(typ, id string, number uint64, h *header, body []byte) store.Resource {
-	r := store.Resource{Key: store.Key{Type: typ, ID: id}, Version: h.version, LastUpdated: time.UnixMilli(h.millis).UTC(),
-		Deleted: h.deleted, Method: h.method, Number: number}
+	r := described(typ, id, number, h)
 	if !h.deleted {
 		r.Body = append(make([]byte, 0, len(body)), body...)
 	}
 	return r
+}
+
+// described is resource without the body.
+func described(typ, id string, number uint64, h *header) store.Resource {
+	return store.Resource{Key: store.Key{Type: typ, ID: id}, Version: h.version, LastUpdated: time.UnixMilli(h.millis).UTC(),
+		Deleted: h.deleted, Method: h.method, Number: number}
 }
 
 // change is one entry of the log: number, type, flags as in header, uvarint version, uvarint lastUpdated in ms.

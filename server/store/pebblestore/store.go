@@ -203,7 +203,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	}
 	for i := range o.Levels {
 		o.Levels[i].BlockSize = blockSize
-		o.Levels[i].FilterPolicy = idFilter{bloom.FilterPolicy(10)}
+		o.Levels[i].FilterPolicy = pointFilter{bloom.FilterPolicy(10)}
 		o.Levels[i].Compression = func() *block.CompressionProfile { return block.BalancedCompression }
 	}
 	o.EventListener = &pebble.EventListener{
@@ -222,25 +222,30 @@ func (s *Store) pebbleOptions() *pebble.Options {
 // 32 kB 300; a read that must decompress a block costs 30 µs with 8 kB and 60 with 32.
 const blockSize = 8 << 10
 
-// idFilter is a Bloom filter of I keys only: the one family that is asked for
-// what is not there, at every create. Filters on postings would cost 40 bytes
-// for each resource.
-type idFilter struct{ bloom.FilterPolicy }
+// pointFilter is a Bloom filter of I and R keys: the two families of which
+// single keys are asked for, at every read, and I also for what is not there, at every
+// create. Filters on postings would cost 40 bytes for each resource.
+type pointFilter struct{ bloom.FilterPolicy }
 
-func (f idFilter) Name() string { return "meridian.id." + f.FilterPolicy.Name() }
+// Name is on disk: what it filters never changes under the same name.
+func (f pointFilter) Name() string { return "meridian.point." + f.FilterPolicy.Name() }
 
-func (f idFilter) MayContain(ftype pebble.FilterType, filter, key []byte) bool {
-	return len(key) == 0 || key[0] != prefixID || f.FilterPolicy.MayContain(ftype, filter, key)
+func filtered(key []byte) bool {
+	return len(key) > 0 && (key[0] == prefixID || key[0] == prefixBody)
 }
 
-func (f idFilter) NewWriter(ftype pebble.FilterType) pebble.FilterWriter {
-	return idFilterWriter{f.FilterPolicy.NewWriter(ftype)}
+func (f pointFilter) MayContain(ftype pebble.FilterType, filter, key []byte) bool {
+	return !filtered(key) || f.FilterPolicy.MayContain(ftype, filter, key)
 }
 
-type idFilterWriter struct{ pebble.FilterWriter }
+func (f pointFilter) NewWriter(ftype pebble.FilterType) pebble.FilterWriter {
+	return pointFilterWriter{f.FilterPolicy.NewWriter(ftype)}
+}
 
-func (w idFilterWriter) AddKey(key []byte) {
-	if len(key) > 0 && key[0] == prefixID {
+type pointFilterWriter struct{ pebble.FilterWriter }
+
+func (w pointFilterWriter) AddKey(key []byte) {
+	if filtered(key) {
 		w.FilterWriter.AddKey(key)
 	}
 }

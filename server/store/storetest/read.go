@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"meridian/server/store"
@@ -98,13 +99,20 @@ func testReadMany(t *testing.T, s *suite) {
 		}
 		st.remove(t, store.Key{Type: "Patient", ID: "p2"})
 		keys := []store.Key{{Type: "Patient", ID: "p4"}, {Type: "Patient", ID: "p2"}, {Type: "Patient", ID: "none"}, {Type: "Patient", ID: "p0"}, {Type: "Patient", ID: "p4"}, {Type: "Else", ID: "p1"}}
-		rows, err := st.ReadMany(st.ctx, keys)
-		if err != nil || len(rows) != len(keys) {
-			t.Fatalf("%d rows, %v", len(rows), err)
-		}
-		for i, want := range []bool{true, false, false, true, true, false} {
-			if rows[i].Key != keys[i] || (rows[i].Body != nil) != want {
-				t.Errorf("%d: %v with body %t, want %v with %t", i, rows[i].Key, rows[i].Body != nil, keys[i], want)
+		there := []bool{true, false, false, true, true, false}
+		for _, times := range []int{4, 1} { // many, and few
+			keys, there := slices.Repeat(keys, times), slices.Repeat(there, times)
+			rows, err := st.ReadMany(st.ctx, keys)
+			if err != nil || len(rows) != len(keys) {
+				t.Fatalf("%d rows, %v", len(rows), err)
+			}
+			for i, want := range there {
+				if rows[i].Key != keys[i] || (rows[i].Body != nil) != want {
+					t.Errorf("%d: %v with body %t, want %v with %t", i, rows[i].Key, rows[i].Body != nil, keys[i], want)
+				}
+				if one, err := st.Read(st.ctx, keys[i]); want && (err != nil || !bytes.Equal(rows[i].Body, one.Body) || rows[i].Version != one.Version) {
+					t.Errorf("%d: %v differs from Read: %v", i, keys[i], err)
+				}
 			}
 		}
 		if _, err := st.ReadMany(st.ctx, make([]store.Key, store.MaxReadMany+1)); err == nil {
