@@ -136,28 +136,34 @@ func (c *compiler) criterion(x *Criterion) term {
 		return c.joins(x.Joins)
 	case x.Param == nil:
 		return c.group(x)
-	}
-	if x.Param.Code == "_id" {
+	case x.Param.Code == "_id":
 		return c.id(x)
+	case x.Param.Kind == KindComposite:
+		return c.composite(x)
 	}
+	t := c.alternatives(x, x.Values)
+	if x.Modifier == ModNot || x.Modifier == ModNotIn || x.Modifier == ModMissing && x.Missing {
+		return not(t)
+	}
+	return t
+}
+
+// alternatives is any of the values, in any parameter that stands in for x's.
+func (c *compiler) alternatives(x *Criterion, values []Value) term {
 	var of []term
 	for _, b := range x.Param.standIns() {
 		if x.Modifier == ModMissing {
 			of = append(of, term{b.present(), true})
 			continue
 		}
-		for i := range x.Values {
+		for i := range values {
 			if c.leaves > MaxLeaves {
 				return every
 			}
-			of = append(of, c.value(b, x, &x.Values[i]))
+			of = append(of, c.value(b, x, &values[i]))
 		}
 	}
-	t := either(of)
-	if x.Modifier == ModNot || x.Modifier == ModMissing && x.Missing {
-		return not(t)
-	}
-	return t
+	return either(of)
 }
 
 // group compiles what Op makes of criteria.
@@ -194,8 +200,11 @@ func (p *Param) standIns() []base {
 
 // present matches the resources that have a value of b.
 func (b base) present() Expr {
-	if b.resolve != "" {
+	switch {
+	case b.resolve != "":
 		return Prefix{Key{Param: b.param.Code, Scope: b.resolve}}
+	case b.param.fullText == textContent:
+		return Or{[]Expr{Present{b.param.Code}, Present{"_text"}}}
 	}
 	return Present{b.param.Code}
 }
@@ -227,21 +236,47 @@ func (c *compiler) value(b base, x *Criterion, v *Value) term {
 	}
 	switch p.Kind {
 	case KindNumber:
-		return term{c.numbers(p, "", v), true}
+		return term{askedOf(v).boxes(p, "", v.Comparator), true}
 	case KindDate:
 		return term{c.dates(p, v), true}
 	case KindString:
+		if p.fullText != textNone {
+			return c.find(p, v.find)
+		}
 		return c.text(p, x.Modifier, v.Text)
 	case KindToken:
-		return tokenTerm(p.Code, v.Token)
+		return c.tokenValue(p.Code, x, v)
 	case KindReference:
 		return c.referenceTerm(b, x, v)
 	case KindQuantity:
 		return c.quantityTerm(p, v)
 	case KindURI:
+		if x.Modifier == ModAbove || x.Modifier == ModBelow {
+			return relatedTerm(x.Modifier, p.Code, v.Text)
+		}
 		return exactPoint(p.Code, "", v.Text)
+	case KindSpecial:
+		return nearTerm(p.Code, v.Near)
 	}
 	return nothing
+}
+
+func (c *compiler) tokenValue(param string, x *Criterion, v *Value) term {
+	switch {
+	case x.Modifier == ModText || x.Modifier == ModCodeText:
+		return textTerm(param+formText, x.Modifier, v.Text)
+	case x.Modifier == ModOfType:
+		system, _ := cut(v.Token.System)
+		code, _ := cut(v.Token.Code)
+		t := exactPoint(param+formOfType, "", v.Text)
+		point := t.Expr.(Point)
+		point.Key.Scope = system + "|" + code
+		// A system that holds a '|' could be read in two ways.
+		return term{point, t.exact && !mayBeCut(v.Token.System) && !mayBeCut(v.Token.Code) && strings.Count(point.Key.Scope, "|") == 1}
+	case x.expands():
+		return c.codeTerm(param, v.Codes)
+	}
+	return tokenTerm(param, v.Token)
 }
 
 // exactPoint is a Point; its texts may be too long for a key, then it is not exact.
@@ -312,8 +347,16 @@ func (c *compiler) referenceTerm(b base, x *Criterion, v *Value) term {
 	narrowed := func(t term) term {
 		return term{And{[]Expr{t.Expr, b.present()}}, false}
 	}
-	if x.Modifier == ModIdentifier {
-		t := tokenTerm(code+formIdentifier, v.Token)
+	var t term
+	switch x.Modifier {
+	case ModIdentifier:
+		t = tokenTerm(code+formIdentifier, v.Token)
+	case ModText, ModCodeText:
+		t = textTerm(code+formText, x.Modifier, v.Text)
+	case ModAbove, ModBelow:
+		t = relatedTerm(x.Modifier, code, v.Reference.URL)
+	}
+	if t.Expr != nil {
 		if b.resolve != "" {
 			return narrowed(t)
 		}
@@ -355,11 +398,14 @@ func (c *compiler) anyType(b base, types []string, id string) term {
 }
 
 func (c *compiler) quantityTerm(p *Param, v *Value) term {
-	scope := ""
-	if v.Unit.Code != "" {
-		system, _ := cut(v.Unit.System)
-		code, _ := cut(v.Unit.Code)
-		scope = system + "|" + code
+	a, m := c.r.measured(v)
+	switch {
+	case m != nil:
+		return term{a.boxes(p, m.scope, v.Comparator), true}
+	case v.Unit.Code == "":
+		return term{a.boxes(p, "", v.Comparator), true}
 	}
-	return term{c.numbers(p, scope, v), !mayBeCut(v.Unit.System) && !mayBeCut(v.Unit.Code)}
+	system, _ := cut(v.Unit.System)
+	code, _ := cut(v.Unit.Code)
+	return term{a.boxes(p, system+"|"+code, v.Comparator), !mayBeCut(v.Unit.System) && !mayBeCut(v.Unit.Code)}
 }

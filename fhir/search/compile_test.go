@@ -188,7 +188,7 @@ func TestPlans(t *testing.T) {
 		{"RiskAssessment", "probability=sa100", "probability lo>=1e2+"},
 		{"RiskAssessment", "probability=eb100", "probability hi<1e2"},
 		{"RiskAssessment", "probability=ap100", "probability lo<11e1+ hi>=9e1"},
-		{"Observation", "value-quantity=gt5.4|http://unitsofmeasure.org|mg", "value-quantity[http://unitsofmeasure.org|mg] hi>=54e-1+"},
+		{"Observation", "value-quantity=gt5.4|http://unitsofmeasure.org|mg", "value-quantity[=g] hi>=54e-4+"},
 		{"Observation", "value-quantity=lt5||mg", "value-quantity[|mg] lo<5e0"},
 		{"Organization", "address=Main St.", "address^main st"},
 		{"Patient", "name=Zhang San", "or(name^zhang san, name:py^zhangsan)"},

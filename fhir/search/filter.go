@@ -352,7 +352,7 @@ func (f *filterParser) comparison(param *Param) (c Criterion, ok bool) {
 	case !slices.Contains(allFilterOperators, op):
 		f.at -= len(op)
 		return c, f.wrong("an operator is expected: %s", strings.Join(allFilterOperators, ", "))
-	case !slices.Contains(filterOperators[param.Kind], op):
+	case !slices.Contains(filterOperators[param.Kind], op) || param.fullText != textNone:
 		return c, f.problemOf(issue.NotSupported, idUnsupported, "the operator %s is not answered for the %s parameter %s; there are %s", op, param.Kind,
 			strconv.Quote(param.Code), strings.Join(filterOperators[param.Kind], ", "))
 	}
@@ -415,6 +415,9 @@ func (f *filterParser) operand(c *Criterion, op, text string, quoted bool) bool 
 	v, reason := f.p.r.value(c, text)
 	if reason != "" {
 		return f.wrong("the value of %s (a %s parameter) cannot be read: %s", strconv.Quote(c.Param.Code), kind, reason)
+	}
+	if sub := (parser{r: f.p.r, t: f.p.t, q: f.p.q}); !sub.expand(c, &v) {
+		return f.problemOf(sub.errors[0].Code, sub.errors[0].ID, "%s", sub.errors[0].Text)
 	}
 	if comparator == overlaps || kind == KindDate && comparator == covers {
 		v.Comparator = comparator

@@ -63,6 +63,7 @@ type builder struct {
 	keys []protoKey
 	seen []*Param // of typeTable.absent
 	fold []byte
+	scan wordScanner
 	text []byte // unescaped text of a node, valid until the next call of bytes
 
 	stamp     element.Tree // see IndexStamped
@@ -92,6 +93,9 @@ func (b *builder) finishParams(root element.Node) error {
 		if !slices.Contains(b.seen, p) {
 			b.boolean(p, []byte("false"))
 		}
+	}
+	if b.t.fullText {
+		b.fullText(root)
 	}
 	if len(b.t.slow) > 0 {
 		return b.slow(root)
@@ -157,6 +161,8 @@ func (b *builder) value(p *Param, n element.Node) {
 		b.quantity(p, n)
 	case KindURI:
 		b.uri(p, n)
+	case KindSpecial:
+		b.near(p, n)
 	}
 }
 

@@ -1,6 +1,11 @@
 package search
 
-import "meridian/fhir/fhirpath"
+import (
+	"slices"
+
+	"meridian/fhir/fhirpath"
+	"meridian/fhir/schema"
+)
 
 // Kind is the type of a search parameter.
 // https://hl7.org/fhir/R4/search.html#ptypes
@@ -52,7 +57,14 @@ type Param struct {
 	// each with the type that `where(resolve() is T)` asks for.
 	bases []base
 	// Places of this parameter's key names in the type's table; 0xFFFF for none.
-	main, py, cut, ident uint16
+	main, py, cut, ident, text, ofType uint16
+	// types are those of the elements that it selects; nil where that is not known.
+	types []schema.ID
+	// parts and ofResource are of composites: see composite.go.
+	parts      []part
+	ofResource bool
+	// fullText is textNone but for _text and _content.
+	fullText textField
 }
 
 // base is a parameter that stands in for another.
@@ -66,6 +78,8 @@ const (
 	formPinyin     = ":py"
 	formCut        = ":cut"
 	formIdentifier = ":identifier"
+	formText       = ":text"
+	formOfType     = ":of-type"
 )
 
 const noName = 0xFFFF
@@ -79,7 +93,7 @@ func (p *Param) Sortable() bool { return p.sortedAs() != "" }
 // whose subject is a Group would have a place among the patients.
 func (p *Param) sortedAs() string {
 	switch {
-	case p.Unsupported != "":
+	case p.Unsupported != "" || p.Kind == KindComposite || p.Kind == KindSpecial || p.fullText != textNone:
 		return ""
 	case p.Code == "_id":
 		return p.Code
@@ -89,4 +103,9 @@ func (p *Param) sortedAs() string {
 		return ""
 	}
 	return p.Code
+}
+
+// mayBe says whether p can select elements of one of these types.
+func (p *Param) mayBe(of ...schema.ID) bool {
+	return p.types == nil || slices.ContainsFunc(of, func(id schema.ID) bool { return slices.Contains(p.types, id) })
 }

@@ -2,6 +2,7 @@ package search
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"meridian/fhir/element"
@@ -73,6 +74,12 @@ func (w *world) holds(c *Criterion, root element.Node) (bool, error) {
 }
 
 func (r *Registry) matches(q *Query, c *Criterion, root element.Node) (bool, error) {
+	switch {
+	case c.Param.Kind == KindComposite:
+		return r.compositeMatches(q, c, root)
+	case c.Param.fullText != textNone:
+		return fullTextMatches(c, root), nil
+	}
 	items, err := c.Param.eval(root)
 	if err != nil {
 		return false, err
@@ -80,22 +87,25 @@ func (r *Registry) matches(q *Query, c *Criterion, root element.Node) (bool, err
 	m := matcher{r: r, q: q, c: c, root: root}
 	found, present := false, false
 	for _, it := range items {
-		if it.Kind() == fhirpath.Boolean {
-			b, _ := it.Bool()
-			present = true
-			found = found || m.anyToken([]token{{BooleanSystem, fmt.Sprint(b)}}) != (c.Modifier == modUnequal)
-			continue
-		}
-		present = present || hasValueFor(c.Param.Kind, it.Node())
-		found = found || m.node(it.Node())
+		present = present || it.Kind() == fhirpath.Boolean || hasValueFor(c.Param.Kind, it.Node())
+		found = found || m.item(it)
 	}
 	switch c.Modifier {
 	case ModMissing:
 		return present != c.Missing, nil
-	case ModNot:
+	case ModNot, ModNotIn:
 		return !found, nil
 	}
 	return found, nil
+}
+
+// item decides what the expression gave: an element, or the answer of exists().
+func (m *matcher) item(it fhirpath.Item) bool {
+	if it.Kind() == fhirpath.Boolean {
+		b, _ := it.Bool()
+		return m.tokens([]token{{BooleanSystem, fmt.Sprint(b)}}) != (m.c.Modifier == modUnequal)
+	}
+	return m.node(it.Node())
 }
 
 // eval gives the elements that p's expression selects.
@@ -111,29 +121,28 @@ func (p *Param) eval(root element.Node) (fhirpath.Collection, error) {
 // kind: its datatype is one that the kind has a rule for, and a primitive has
 // more than extensions.
 func hasValueFor(k Kind, n element.Node) bool {
-	switch n.Type().Kind {
+	return k.reads(n.Type()) && (n.Type().Kind != schema.Primitive || n.HasValue()) || k == KindQuantity && n.Type().Name == "SampledData"
+}
+
+// reads says whether parameters of kind k find values in elements of type t.
+func (k Kind) reads(t *schema.Type) bool {
+	name := t.Name
+	switch t.Kind {
 	case schema.Primitive:
-		if !n.HasValue() {
-			return false
-		}
 		switch k {
 		case KindNumber:
-			_, ok := decimalOf(n)
-			return ok
+			return name == "decimal" || t.IsA(schema.TypeInteger)
 		case KindDate:
-			_, ok := dateInterval(n, nil)
-			return ok
+			return name == "date" || name == "dateTime" || name == "instant"
+		case KindReference:
+			return name == "canonical" || name == "uri" || name == "url"
 		case KindQuantity:
 			return false
-		case KindReference:
-			t := n.TypeID()
-			return t == schema.TypeCanonical || t == schema.TypeUri || t == schema.TypeUrl
 		}
 		return true
 	case schema.Resource:
 		return k == KindReference
 	}
-	name := n.Type().Name
 	switch k {
 	case KindNumber:
 		return name == "Range"
@@ -146,9 +155,9 @@ func hasValueFor(k Kind, n element.Node) bool {
 	case KindReference:
 		return name == "Reference"
 	case KindQuantity:
-		return name == "Money" || name == "Range" || name == "SampledData" || n.Type().IsA(schema.TypeQuantity)
+		return name == "Money" || name == "Range" || t.IsA(schema.TypeQuantity)
 	}
-	return false
+	return k == KindSpecial
 }
 
 // matcher decides the elements of one criterion.
@@ -175,12 +184,17 @@ func (m *matcher) node(n element.Node) bool {
 	case KindString:
 		return m.stringNode(n)
 	case KindToken:
-		return m.anyToken(tokensOf(n))
+		return m.tokenNode(n)
 	case KindReference:
-		if m.c.Modifier == ModIdentifier {
+		switch m.c.Modifier {
+		case ModIdentifier:
 			return m.anyToken(identifiersOf(n))
+		case ModText, ModCodeText:
+			return m.textNode(n)
 		}
 		return m.referenceNode(n)
+	case KindSpecial:
+		return m.nearNode(n)
 	case KindQuantity:
 		return m.quantityNode(n)
 	case KindURI:
@@ -189,10 +203,44 @@ func (m *matcher) node(n element.Node) bool {
 	return false
 }
 
+func (m *matcher) tokenNode(n element.Node) bool {
+	switch m.c.Modifier {
+	case ModText, ModCodeText:
+		return m.textNode(n)
+	case ModOfType:
+		return m.ofType(n)
+	}
+	return m.tokens(tokensOf(n))
+}
+
+// tokens decides by code: those that were asked for, or those that stand for them.
+func (m *matcher) tokens(of []token) bool {
+	if m.c.expands() {
+		return slices.ContainsFunc(m.c.Values, func(v Value) bool { return inSets(of, v.Codes) })
+	}
+	return m.anyToken(of)
+}
+
+// ofType: the value, and a coding of the type.
+func (m *matcher) ofType(n element.Node) bool {
+	for _, t := range tokensOf(n.Child("type")) {
+		for i := range m.c.Values {
+			v := &m.c.Values[i]
+			if t.code != "" && t.system == v.Token.System && t.code == v.Token.Code && n.Child("value").Text() == v.Text {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // token is one code with its system, empty where it has none.
 type token struct{ system, code string }
 
 func tokensOf(n element.Node) []token {
+	if !n.Valid() {
+		return nil
+	}
 	child := func(n element.Node, system, code string) token {
 		return token{n.Child(system).Text(), n.Child(code).Text()}
 	}
@@ -243,7 +291,11 @@ func (m *matcher) uriNode(n element.Node) bool {
 	for i := range m.c.Values {
 		v, text := m.c.Values[i].Text, n.Text()
 		bare, _, versioned := strings.Cut(text, "|")
-		if v == text || versioned && n.Type().Name == "canonical" && v == bare {
+		test := func(is string) bool { return is == v }
+		if mod := m.c.Modifier; mod == ModAbove || mod == ModBelow {
+			test = func(is string) bool { return related(mod, is, v) }
+		}
+		if test(text) || versioned && n.Type().Name == "canonical" && test(bare) {
 			return true
 		}
 	}
@@ -359,6 +411,11 @@ func (m *matcher) referenceNode(n element.Node) bool {
 	for i := range m.c.Values {
 		v := m.c.Values[i].Reference
 		switch {
+		case m.c.Modifier == ModAbove || m.c.Modifier == ModBelow:
+			bare, _, _ := strings.Cut(text, "|")
+			if !is.Local() && (related(m.c.Modifier, text, v.URL) || related(m.c.Modifier, bare, v.URL) || is.Type != "" && related(m.c.Modifier, unversioned(text), v.URL)) {
+				return true
+			}
 		case !v.Local():
 			bare, _, _ := strings.Cut(text, "|")
 			if !is.Local() && (v.URL == text || v.URL == bare || is.Type != "" && v.URL == unversioned(text)) {

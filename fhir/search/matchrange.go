@@ -159,7 +159,7 @@ func (m *matcher) numberNode(n element.Node) bool {
 		s, _, ok = rangeStretch(n)
 	}
 	for i := range m.c.Values {
-		if ok && s.is(m.c.Values[i].Comparator, m.c.Values[i].Number) {
+		if ok && s.is(m.c.Values[i].Comparator, askedOf(&m.c.Values[i])) {
 			return true
 		}
 	}
@@ -180,12 +180,36 @@ func (m *matcher) quantityNode(n element.Node) bool {
 		s, ok = quantityStretch(n)
 	}
 	for i := range m.c.Values {
-		v := &m.c.Values[i]
-		if ok && unitIs(unit, v.Unit) && s.is(v.Comparator, v.Number) {
+		if ok && m.quantityIs(s, unit, &m.c.Values[i]) {
 			return true
 		}
 	}
 	return false
+}
+
+// quantityIs compares in base units where both units are of UCUM, else as written.
+func (m *matcher) quantityIs(s stretch, unit element.Node, v *Value) bool {
+	a, in := m.r.measured(v)
+	if unit.Type().Name != "Money" && unit.Child("system").Text() == UCUMSystem && v.Unit.System == UCUMSystem {
+		of := m.r.measures.of(unit.Child("code").Bytes())
+		if b, ok := s.inBase(of); ok {
+			return in != nil && in.unit.Comparable(of.unit) && b.is(v.Comparator, a)
+		}
+	}
+	return in == nil && unitIs(unit, v.Unit) && s.is(v.Comparator, a)
+}
+
+// inBase gives the stretch in base units; false where that is no unit, or an end beyond any number.
+func (s stretch) inBase(m *measure) (stretch, bool) {
+	ok := m != nil
+	for _, end := range []**value.Decimal{&s.lo, &s.hi} {
+		if ok && *end != nil {
+			var d value.Decimal
+			d, ok = m.base(**end)
+			*end = &d
+		}
+	}
+	return s, ok
 }
 
 // unitIs: without unit any; |code the code or the unit as printed; system|code both.
@@ -203,12 +227,11 @@ func unitIs(n element.Node, u Unit) bool {
 }
 
 // is decides a prefix on a searched number.
-func (s stretch) is(p Comparator, v value.Decimal) bool {
-	a, b := v.Bounds()
-	contained := s.lo != nil && s.hi != nil && s.lo.Cmp(a) >= 0 && s.hi.Cmp(b) < 0
-	within := s.lo != nil && s.hi != nil && s.lo.Cmp(v) >= 0 && s.hi.Cmp(v) <= 0
-	reachesAbove := s.hi == nil || s.hi.Cmp(v) > 0
-	reachesBelow := s.lo == nil || s.lo.Cmp(v) < 0
+func (s stretch) is(p Comparator, v asked) bool {
+	contained := s.lo != nil && s.hi != nil && s.lo.Cmp(v.low) >= 0 && s.hi.Cmp(v.high) < 0
+	within := s.lo != nil && s.hi != nil && s.lo.Cmp(v.at) >= 0 && s.hi.Cmp(v.at) <= 0
+	reachesAbove := s.hi == nil || s.hi.Cmp(v.at) > 0
+	reachesBelow := s.lo == nil || s.lo.Cmp(v.at) < 0
 	switch p {
 	case Eq:
 		return contained
@@ -223,12 +246,11 @@ func (s stretch) is(p Comparator, v value.Decimal) bool {
 	case Le:
 		return reachesBelow || within
 	case Sa:
-		return s.lo != nil && (s.lo.Cmp(v) > 0 || s.loOut && s.lo.Cmp(v) == 0)
+		return s.lo != nil && (s.lo.Cmp(v.at) > 0 || s.loOut && s.lo.Cmp(v.at) == 0)
 	case Eb:
-		return s.hi != nil && (s.hi.Cmp(v) < 0 || s.hiOut && s.hi.Cmp(v) == 0)
+		return s.hi != nil && (s.hi.Cmp(v.at) < 0 || s.hiOut && s.hi.Cmp(v.at) == 0)
 	}
-	low, high := tenthAround(v)
-	under := s.lo == nil || s.lo.Cmp(high) < 0 || !s.loOut && s.lo.Cmp(high) == 0
-	over := s.hi == nil || s.hi.Cmp(low) > 0 || !s.hiOut && s.hi.Cmp(low) == 0
+	under := s.lo == nil || s.lo.Cmp(v.apHigh) < 0 || !s.loOut && s.lo.Cmp(v.apHigh) == 0
+	over := s.hi == nil || s.hi.Cmp(v.apLow) > 0 || !s.hiOut && s.hi.Cmp(v.apLow) == 0
 	return under && over
 }

@@ -9,21 +9,33 @@ import (
 	"meridian/fhir/schema"
 )
 
-const knownModifiersSentence = "missing, exact, contains, text, in, not-in, below, above, not, of-type, identifier and [type]"
+const knownModifiersSentence = "missing, exact, contains, text, in, not-in, below, above, not, of-type, identifier and [type], R5 code-text too"
 
-// modifiers that R4 has, by kind; those of supportedModifiers work.
+// The modifiers whose rules stand in files of their own: text.go, valueset.go,
+// canonical.go, and :of-type in token.go.
+const (
+	ModText     Modifier = "text"
+	ModCodeText Modifier = "code-text" // of R5
+	ModIn       Modifier = "in"
+	ModNotIn    Modifier = "not-in"
+	ModAbove    Modifier = "above"
+	ModBelow    Modifier = "below"
+	ModOfType   Modifier = "of-type"
+)
+
+// What R4 has, by kind; of R5 :code-text, and :text of references. A composite has none.
 var (
-	kindModifiers = map[Kind][]string{
-		KindNumber:    {"missing"},
-		KindDate:      {"missing"},
-		KindString:    {"missing", "exact", "contains"},
-		KindToken:     {"missing", "text", "in", "not-in", "below", "above", "not", "of-type"},
-		KindReference: {"missing", "identifier", "above", "below"},
-		KindQuantity:  {"missing"},
-		KindURI:       {"missing", "above", "below"},
+	kindModifiers = map[Kind][]Modifier{
+		KindNumber:    {ModMissing},
+		KindDate:      {ModMissing},
+		KindString:    {ModMissing, ModExact, ModContains},
+		KindToken:     {ModMissing, ModText, ModCodeText, ModIn, ModNotIn, ModBelow, ModAbove, ModNot, ModOfType},
+		KindReference: {ModMissing, ModIdentifier, ModAbove, ModBelow, ModText, ModCodeText},
+		KindQuantity:  {ModMissing},
+		KindURI:       {ModMissing, ModAbove, ModBelow},
+		KindSpecial:   {ModMissing},
 	}
-	supportedModifiers = []Modifier{ModMissing, ModExact, ModContains, ModNot, ModIdentifier}
-	allModifiers       = []string{"missing", "exact", "contains", "text", "in", "not-in", "below", "above", "not", "of-type", "identifier"}
+	allModifiers = []string{"missing", "exact", "contains", "text", "code-text", "in", "not-in", "below", "above", "not", "of-type", "identifier"}
 )
 
 // modifier sets c's modifier; false when it was refused.
@@ -32,12 +44,16 @@ func (p *parser) modifier(c *Criterion, m string) bool {
 	switch {
 	case m == "":
 		return true
-	case slices.Contains(kindModifiers[kind], m):
-		if !slices.Contains(supportedModifiers, Modifier(m)) {
-			p.refuse(issue.NotSupported, idUnsupported, "the modifier :%s of %s is not supported yet", m, strconv.Quote(name))
+	case slices.Contains(kindModifiers[kind], Modifier(m)):
+		if reason := c.Param.refuses(Modifier(m)); reason != "" {
+			p.refuse(issue.NotSupported, idModifierNotForKind, "the modifier :%s is not for %s: %s", m, strconv.Quote(name), reason)
 			return false
 		}
 		c.Modifier = Modifier(m)
+		if c.expands() && p.r.codes == nil {
+			p.refuse(issue.NotSupported, idUnsupported, "the modifier :%s of %s needs terminology, which this server does not have", m, strconv.Quote(name))
+			return false
+		}
 		return true
 	case slices.Contains(allModifiers, m):
 		p.refuse(issue.NotSupported, idModifierNotForKind, "the modifier :%s is not for a %s parameter such as %s", m, kind, strconv.Quote(name))
@@ -65,4 +81,56 @@ func (p *parser) typeModifier(c *Criterion, typ string) bool {
 	}
 	c.Modifier, c.Target = ModType, typ
 	return true
+}
+
+// refuses says why a modifier of p's kind has nothing to decide by in p's elements.
+func (p *Param) refuses(m Modifier) string {
+	switch {
+	case p.Code == "_id" && m != ModMissing && m != ModNot:
+		return "it is an id"
+	case p.fullText != textNone && m != ModMissing:
+		return "it is about words"
+	case (m == ModText || m == ModCodeText) && !p.mayHaveText():
+		return "no text stands beside its values"
+	case m == ModOfType && !p.mayBe(schema.TypeIdentifier):
+		return "its values are no identifiers"
+	case (m == ModAbove || m == ModBelow) && p.Kind == KindReference && !p.mayBe(schema.TypeCanonical, schema.TypeUri, schema.TypeUrl):
+		return "its references have no order"
+	}
+	return ""
+}
+
+// modified reads the value of a modifier that has a form of its own; ok is
+// false where the value is that of the parameter's kind.
+func (r *Registry) modified(c *Criterion, s string) (v Value, reason string, ok bool) {
+	switch c.Modifier {
+	case ModIdentifier:
+		v.Token, reason = parseToken(s)
+	case ModText, ModCodeText:
+		if v.Text = unescape(s); len(wordsOf(v.Text)) == 0 {
+			reason = "it holds no word"
+		}
+	case ModOfType:
+		parts := splitEscaped(s, '|')
+		if len(parts) != 3 || slices.Contains(parts, "") {
+			return v, "it is not system|code|value, where system and code are those of a type", true
+		}
+		v.Token, v.Text = Token{System: unescape(parts[0]), Code: unescape(parts[1]), HasSystem: true}, unescape(parts[2])
+	case ModIn, ModNotIn:
+		v.Text = unescape(s)
+	case ModAbove, ModBelow:
+		switch c.Param.Kind {
+		case KindToken:
+			if v.Token, reason = parseToken(s); reason == "" && (v.Token.System == "" || v.Token.Code == "") {
+				reason = "with :" + string(c.Modifier) + " it is system|code"
+			}
+		case KindReference:
+			v.Reference.URL, reason = relatedURL(unescape(s))
+		default:
+			v.Text, reason = relatedURL(unescape(s))
+		}
+	default:
+		return v, "", false
+	}
+	return v, reason, true
 }

@@ -46,7 +46,8 @@ func (b *builder) number(p *Param, n element.Node) {
 }
 
 // quantity adds the keys of a Quantity, Money or Range: without unit, with
-// system and code, and with the code and with the unit alone. A comparator
+// system and code, and with the code and with the unit alone. The key of a UCUM
+// unit is in base units, so that 5 g/L is found as 500 mg/dL. A comparator
 // opens the range: <5 is all below 5. SampledData only says that there is a value.
 //
 // https://hl7.org/fhir/R4/search.html#quantity
@@ -74,11 +75,28 @@ func (b *builder) quantity(p *Param, n element.Node) {
 	}
 	v := b.bounds(r)
 	b.key(p.main, span{}, v)
-	b.units(p, u, v)
+	b.units(p, u, v, b.inBase(p, u, r))
 }
 
-// units adds v once for each way to name its unit.
-func (b *builder) units(p *Param, u unit, v span) {
+// inBase adds the key of r in base units where its unit is one of UCUM.
+func (b *builder) inBase(p *Param, u unit, r numberRange) bool {
+	if u.fixed != "" || string(u.system.Bytes()) != UCUMSystem || !u.code.HasValue() {
+		return false
+	}
+	m := b.r.measures.of(u.code.Bytes())
+	if m == nil {
+		return false
+	}
+	r, ok := r.inBase(m)
+	if ok {
+		b.key(p.main, b.fixed(m.scope), b.bounds(r))
+	}
+	return ok
+}
+
+// units adds v once for each way to name its unit; inBase says that system and
+// code are answered by the key in base units.
+func (b *builder) units(p *Param, u unit, v span, inBase bool) {
 	at := uint32(len(b.buf))
 	if u.fixed != "" {
 		b.buf = append(b.buf, u.fixed...)
@@ -91,7 +109,7 @@ func (b *builder) units(p *Param, u unit, v span) {
 	if len(code) > 0 {
 		b.buf = append(append(b.buf, '|'), code...)
 		end := uint32(len(b.buf))
-		if bar > at {
+		if bar > at && !inBase {
 			b.key(p.main, span{at, end}, v)
 		}
 		b.key(p.main, span{bar, end}, v)

@@ -1,6 +1,8 @@
 package search
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -12,6 +14,7 @@ import (
 	"meridian/fhir/element"
 	"meridian/fhir/fhirpath"
 	"meridian/fhir/fhirtest"
+	"meridian/fhir/issue"
 	"meridian/fhir/schema"
 )
 
@@ -23,11 +26,44 @@ func testRegistry(t testing.TB) *Registry {
 	if err != nil {
 		zone = time.FixedZone(DefaultZone, 8*3600)
 	}
-	r, err := New(Options{Zone: zone, BaseURL: "http://our.example/fhir", Now: func() time.Time { return testNow }})
+	return registryWith(t, Options{Zone: zone, Codes: testCodes{}})
+}
+
+// fullRegistry is testRegistry with full text.
+func fullRegistry(t testing.TB) *Registry {
+	t.Helper()
+	return registryWith(t, Options{Zone: testRegistry(t).zone, Codes: testCodes{}, FullText: true})
+}
+
+func registryWith(t testing.TB, o Options) *Registry {
+	t.Helper()
+	o.BaseURL, o.Now = "http://our.example/fhir", func() time.Time { return testNow }
+	r, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// testCodes expands http://vs/ and CodeSets in JSON to these, and any code to
+// itself with 1 behind it (below) or without its last letter (above).
+type testCodes struct{}
+
+func (testCodes) Expand(valueSet string) (sets []CodeSet, err error) {
+	text, ok := strings.CutPrefix(valueSet, "http://vs/")
+	if !ok {
+		return nil, issue.New(issue.NotFound, "x", "there is no such value set", "")
+	}
+	return sets, json.Unmarshal([]byte(text), &sets)
+}
+
+func (testCodes) Descendants(_, code string) ([]string, error) { return []string{code + "1"}, nil }
+
+func (testCodes) Ancestors(_, code string) ([]string, error) {
+	if code == "broken" {
+		return nil, errors.New("the file is gone")
+	}
+	return []string{code[:len(code)-1]}, nil
 }
 
 func parseBody(t testing.TB, body []byte) element.Node {
@@ -56,7 +92,7 @@ func TestEveryExpressionFitsTheTrie(t *testing.T) {
 	n := 0
 	for _, typ := range schema.ResourceTypes() {
 		for _, p := range r.Params(typ) {
-			if p.Unsupported != "" {
+			if p.Unsupported != "" || p.Kind == KindComposite {
 				continue
 			}
 			n++
@@ -83,7 +119,7 @@ func TestTrieAgainstFHIRPath(t *testing.T) {
 		b.reset(r, tt, root)
 		b.collect(root, tt.root, found)
 		for _, p := range tt.params {
-			if p.Unsupported != "" || len(p.bases) > 0 || p.Code == "_id" {
+			if p.Unsupported != "" || len(p.bases) > 0 || p.Code == "_id" || p.Kind == KindComposite {
 				continue
 			}
 			items, err := p.eval(root)
@@ -161,34 +197,48 @@ func TestSlowPath(t *testing.T) {
 // TestOracle: for queries made of the resources' own values, changed at random,
 // the plan on the facts and its residual decide as Match does.
 func TestOracle(t *testing.T) {
-	r := testRegistry(t)
+	r := fullRegistry(t)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	bodies := map[string][]element.Node{}
 	corpus(t, 2, func(_ string, root element.Node) {
 		bodies[root.Type().Name] = append(bodies[root.Type().Name], root)
 	})
-	asked, hits := 0, map[Kind]int{}
+	asked, hits, byModifier := 0, map[Kind]int{}, map[Modifier]int{}
 	for typ, all := range bodies {
 		roots := indexed(t, r, all)
 		for _, p := range r.Params(typ) {
 			if p.Unsupported != "" {
 				continue
 			}
-			for range 12 {
+			times := 12
+			if p.Kind == KindComposite || p.Kind == KindSpecial { // rare in the corpus
+				times = 100
+			}
+			for range times {
 				q := randomQuery(t, r, rnd, p, all[rnd.IntN(len(all))])
 				if q == nil {
 					continue
 				}
 				some := roots[:min(len(roots), 12)]
 				asked += len(some)
-				hits[p.Kind] += agreeAll(t, r, q, some)
+				n := agreeAll(t, r, q, some)
+				hits[p.Kind] += n
+				byModifier[q.Criteria[0].Modifier] += n
+				if p.fullText != textNone {
+					byModifier[Modifier(p.Code)] += n
+				}
 			}
 		}
 	}
-	t.Logf("%d questions, hits %v", asked, hits)
-	for k := KindNumber; k <= KindURI; k++ {
-		if k != KindComposite && hits[k] == 0 {
+	t.Logf("%d questions, hits %v %v", asked, hits, byModifier)
+	for k := KindNumber; k <= KindSpecial; k++ {
+		if hits[k] == 0 {
 			t.Errorf("no %s question had a hit", k)
+		}
+	}
+	for _, m := range append(allModifiers, "_text", "_content") {
+		if byModifier[Modifier(m)] == 0 {
+			t.Errorf("no question with %s had a hit", m)
 		}
 	}
 }
@@ -249,6 +299,12 @@ func agreeAll(t *testing.T, r *Registry, q *Query, of []resource) (hits int) {
 func randomQuery(t *testing.T, r *Registry, rnd *rand.Rand, p *Param, root element.Node) *Query {
 	t.Helper()
 	pick := func(s ...string) string { return s[rnd.IntN(len(s))] }
+	switch {
+	case p.fullText != textNone:
+		return parsed(r, p, p.Code, randomFinding(rnd, p, root))
+	case p.Kind == KindComposite:
+		return parsed(r, p, p.Code, randomComposite(t, rnd, p, root))
+	}
 	items, err := p.eval(root)
 	if err != nil {
 		t.Fatal(err)
@@ -276,7 +332,7 @@ func randomQuery(t *testing.T, r *Registry, rnd *rand.Rand, p *Param, root eleme
 
 func parsed(r *Registry, p *Param, name, value string) *Query {
 	q, _, err := r.Parse(p.Type, []Pair{{name, value}}, false)
-	if err != nil {
+	if err != nil || len(q.Criteria) == 0 {
 		return nil
 	}
 	return q
@@ -323,9 +379,17 @@ func randomValue(rnd *rand.Rand, p *Param, it fhirpath.Item) (v, modifier string
 			return "x", ""
 		}
 		k := ts[rnd.IntN(len(ts))]
+		if rnd.IntN(2) == 0 {
+			return randomTokenModifier(rnd, n, k)
+		}
 		return pick(escapeValue(k.code), escapeValue(k.system)+"|"+escapeValue(k.code), "|"+escapeValue(k.code), escapeValue(k.system)+"|"), ""
 	case KindReference:
+		if v, m := randomText(rnd, n); v != "" && rnd.IntN(4) == 0 {
+			return v, m
+		}
 		return randomReference(rnd, n)
+	case KindSpecial:
+		return randomNear(rnd, n), ""
 	case KindQuantity:
 		s := prefix + near(rnd, somePrimitive(rnd, n, "decimal"))
 		unit := n
@@ -339,6 +403,9 @@ func randomValue(rnd *rand.Rand, p *Param, it fhirpath.Item) (v, modifier string
 		return pick(s, s+"|"+escapeValue(system)+"|"+escapeValue(code), s+"||"+escapeValue(code), s+"||"+escapeValue(unit.Child("unit").Text())), ""
 	}
 	text := n.Text()
+	if rnd.IntN(2) == 0 {
+		return randomURL(rnd, text)
+	}
 	if rnd.IntN(2) == 0 {
 		text, _, _ = strings.Cut(text, "|")
 	}
@@ -388,6 +455,9 @@ func randomReference(rnd *rand.Rand, n element.Node) (v, modifier string) {
 	case 2:
 		return escapeValue("http://our.example/fhir/" + text), ""
 	case 3:
+		if n.Type().Kind == schema.Primitive {
+			return randomURL(rnd, text)
+		}
 		bare, _, _ := strings.Cut(text, "|")
 		return escapeValue(unversioned(bare)), ""
 	}

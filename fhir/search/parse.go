@@ -201,13 +201,16 @@ func (p *parser) alternatives(c *Criterion, v Pair) bool {
 			p.fail(issue.Value, idInvalidValue, "a value of %s (a %s parameter) cannot be read: %s", strconv.Quote(short(v.Name)), c.Param.Kind, reason)
 			return false
 		}
+		if !p.expand(c, &x) {
+			return false
+		}
 		c.Values = append(c.Values, x)
 	}
 	return true
 }
 
 // unsupportedParameters are R4's parameters for all types that have no definition here.
-var unsupportedParameters = []string{"_query", "_contained", "_containedType", "_score", "_type", "_text", "_content"}
+var unsupportedParameters = []string{"_query", "_contained", "_containedType", "_score", "_type"}
 
 func (p *parser) unknown(t *typeTable, name string) {
 	if slices.Contains(unsupportedParameters, name) {

@@ -12,11 +12,14 @@ func (r *Registry) value(c *Criterion, s string) (v Value, reason string) {
 	if s == "" {
 		return v, "it is empty"
 	}
-	if c.Modifier == ModIdentifier {
-		v.Token, reason = parseToken(s)
+	if v, reason, ok := r.modified(c, s); ok {
 		return v, reason
 	}
 	switch c.Param.Kind {
+	case KindComposite:
+		return r.parseComposite(c.Param, s)
+	case KindSpecial:
+		v.Near, reason = parseNear(s)
 	case KindNumber:
 		v.Comparator, s, reason = parsePrefix(s)
 		if reason == "" {
@@ -29,7 +32,9 @@ func (r *Registry) value(c *Criterion, s string) (v Value, reason string) {
 		}
 	case KindString:
 		v.Text = unescape(s)
-		if c.Modifier != ModExact && fold(v.Text) == "" {
+		if c.Param.fullText != textNone {
+			v.find, reason = parseFinding(v.Text)
+		} else if c.Modifier != ModExact && fold(v.Text) == "" {
 			reason = "it holds nothing but punctuation"
 		}
 	case KindToken:

@@ -105,15 +105,13 @@ func approximately(lo, hi, now value.Instant) (value.Instant, value.Instant) {
 // numbers: eq and ne take a number as wide as its significant figures say (100
 // is [99.5, 100.5)); the others take it as exact; ap is 10 % of it either way.
 // https://hl7.org/fhir/R4/search.html#number
-func (c *compiler) numbers(p *Param, scope string, v *Value) Expr {
+func (a asked) boxes(p *Param, scope string, by Comparator) Expr {
 	key := func(d value.Decimal) string { return string(d.AppendKey(nil)) }
-	lo, hi := v.Number.Bounds()
-	l := limits{low: key(lo), high: key(hi), under: key(v.Number), over: key(v.Number) + above}
-	if v.Comparator == Ap {
-		a, b := tenthAround(v.Number)
-		l.apLow, l.apHigh = key(a), key(b)+above
+	l := limits{low: key(a.low), high: key(a.high), under: key(a.at), over: key(a.at) + above}
+	if by == Ap {
+		l.apLow, l.apHigh = key(a.apLow), key(a.apHigh)+above
 	}
-	return l.boxes(v.Comparator, p.Code, scope)
+	return l.boxes(by, p.Code, scope)
 }
 
 // tenthAround gives d - |d|/10 and d + |d|/10, exact; d itself where that has

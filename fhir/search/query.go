@@ -3,6 +3,7 @@ package search
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -141,12 +142,17 @@ type Join struct {
 // Value is one alternative; which fields count depends on the parameter's kind.
 type Value struct {
 	Comparator Comparator     // date, number, quantity; never empty there
-	Token      Token          // token, and reference with ModIdentifier
-	Text       string         // string and uri, unescaped
+	Token      Token          // token, reference with ModIdentifier; with ModOfType the type
+	Text       string         // string and uri, unescaped; the value with ModOfType; a text, or the URL of a value set
 	Reference  Reference      // reference; of an id alone ID is set and Type is empty
 	Date       value.DateTime // date
 	Number     value.Decimal  // number, quantity
 	Unit       Unit           // quantity
+	Parts      []Value        // composite: a value of each part
+	Codes      []CodeSet      // :in, :not-in, :above and :below of tokens: what Text or Token stands for
+	Near       Circle         // near
+
+	find *finding // _text and _content: Text as it was understood
 }
 
 // Token is [code], system|code, |code or system|.
@@ -188,7 +194,7 @@ func (c *Criterion) normal() string {
 	}
 	var values []string
 	for i := range c.Values {
-		values = append(values, c.Values[i].normal(c.Param.Kind))
+		values = append(values, c.Values[i].normal(c.Param))
 	}
 	if c.Modifier == ModMissing {
 		values = append(values, map[bool]string{true: "true", false: "false"}[c.Missing])
@@ -214,15 +220,23 @@ func (c *Criterion) normalJoins() string {
 	return "\x06" + strings.Join(parts, "\x06") + "\x07"
 }
 
-func (v *Value) normal(k Kind) string {
+func (v *Value) normal(p *Param) string {
 	text := v.Text
-	switch k {
+	switch p.Kind {
+	case KindComposite:
+		var parts []string
+		for i := range v.Parts {
+			parts = append(parts, v.Parts[i].normal(p.parts[i].param))
+		}
+		return strings.Join(parts, "\x04")
+	case KindSpecial:
+		text = fmt.Sprint(v.Near)
 	case KindDate:
 		text = v.Date.String()
 	case KindNumber, KindQuantity:
 		text = v.Number.String() + "\x02" + v.Unit.System + "\x02" + v.Unit.Code
 	case KindReference:
-		text = v.Reference.Type + "/" + v.Reference.ID + "/" + v.Reference.Version + "\x02" + v.Reference.URL
+		text += v.Reference.Type + "/" + v.Reference.ID + "/" + v.Reference.Version + "\x02" + v.Reference.URL
 	}
 	t := v.Token
 	return strings.Join([]string{string(v.Comparator), text, t.System, t.Code, map[bool]string{true: "|"}[t.HasSystem]}, "\x03")

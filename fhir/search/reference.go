@@ -13,6 +13,7 @@ var (
 	referenceReference  = index("Reference", "reference")
 	referenceType       = index("Reference", "type")
 	referenceIdentifier = index("Reference", "identifier")
+	referenceDisplay    = index("Reference", "display")
 )
 
 const historyPart = "/_history/"
@@ -105,6 +106,7 @@ func validID[T string | []byte](s T) bool {
 //	http://x/Questionnaire/q|1.0       ("", the text) and ("", http://x/Questionnaire/q)
 //	#p1                                (type of the contained resource, "")
 //	identifier only                    keys of the form :identifier, and (Reference.type or NoSystem, "")
+//	display                            its words are keys of the form :text
 //
 // A key with an empty value says no more than that there is a reference (to
 // that type); it is never asked for as a value.
@@ -142,6 +144,8 @@ func (b *builder) referenceValue(p *Param, n element.Node) {
 			typ = c
 		case referenceIdentifier:
 			b.tokenOf(p.ident, c, identifierSystem, identifierValue)
+		case referenceDisplay:
+			b.words(p.text, c)
 		}
 	}
 	idents := len(b.keys) - before

@@ -19,7 +19,7 @@ import (
 
 // Version changes when Index gives other facts for the same resource and
 // options; (*Registry).IndexVersion is what stores record.
-const Version = "2"
+const Version = "3"
 
 // DefaultZone is the zone of dates without one.
 const DefaultZone = "Asia/Shanghai"
@@ -33,18 +33,28 @@ type Options struct {
 	BaseURL string
 	// Now is the clock that the prefix `ap` measures dates from; nil is time.Now.
 	Now func() time.Time
+	// FullText indexes the words of narratives and texts, for _text and _content:
+	// some ten times the keys of a resource with a narrative. Without it the two are refused.
+	FullText bool
+	// Codes answers :in, :not-in, and :above and :below of tokens; nil: they are refused.
+	Codes Codes
 }
 
 // Registry holds all search parameters of R4. A type's parameters are compiled
 // when the type is first asked for. Safe for concurrent use.
 type Registry struct {
-	zone    *time.Location
-	base    string // with a slash at its end, or empty
-	now     func() time.Time
-	byBase  map[string][]*definitions.SearchParameter
-	tables  []lazyTable // by schema.ID
-	scratch sync.Pool   // *builder
-	parsers codec.Pool
+	zone  *time.Location
+	base  string // with a slash at its end, or empty
+	now   func() time.Time
+	codes Codes
+	// fullText says that _text and _content are indexed.
+	fullText bool
+	byBase   map[string][]*definitions.SearchParameter
+	tables   []lazyTable // by schema.ID
+	scratch  sync.Pool   // *builder
+	parsers  codec.Pool
+	// measures are the units of UCUM that resources and queries have.
+	measures measures
 }
 
 type lazyTable struct {
@@ -55,7 +65,7 @@ type lazyTable struct {
 // New gives the registry of all R4 search parameters. It fails where
 // DefaultZone is needed and the system has no tz database.
 func New(o Options) (*Registry, error) {
-	r := &Registry{zone: o.Zone, now: o.Now, byBase: map[string][]*definitions.SearchParameter{}}
+	r := &Registry{zone: o.Zone, now: o.Now, codes: o.Codes, fullText: o.FullText, byBase: map[string][]*definitions.SearchParameter{}}
 	if r.zone == nil {
 		z, err := time.LoadLocation(DefaultZone)
 		if err != nil {
@@ -93,7 +103,7 @@ func (r *Registry) Zone() *time.Location { return r.zone }
 // IndexVersion identifies what Index gives: Version and the options that change it.
 func (r *Registry) IndexVersion() string {
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%s\x00%s", r.zone, r.base)
+	fmt.Fprintf(h, "%s\x00%s\x00%t", r.zone, r.base, r.fullText)
 	return Version + "-" + strconv.FormatUint(h.Sum64(), 36)
 }
 
@@ -145,7 +155,8 @@ type typeTable struct {
 	root  *trieNode
 	slow  []*Param // expressions outside the simple subset
 	// absent are the parameters whose answer is "false" where nothing is found.
-	absent []*Param
+	absent   []*Param
+	fullText bool // words of _text and _content are indexed
 }
 
 type form struct {
@@ -155,20 +166,30 @@ type form struct {
 
 func (r *Registry) compileType(t *schema.Type) *typeTable {
 	tt := &typeTable{typ: t, byCode: map[string]*Param{}, root: &trieNode{}}
+	var composites []*definitions.SearchParameter
 	for c := t; c != nil; c = parentOf(c) {
 		for _, d := range r.byBase[c.Name] {
 			if tt.byCode[d.Code] == nil {
-				p := newParam(t, d)
+				p := r.newParam(t, d)
 				tt.params = append(tt.params, p)
 				tt.byCode[p.Code] = p
+				if p.Kind == KindComposite {
+					composites = append(composites, d)
+				}
 			}
 		}
 	}
 	slices.SortFunc(tt.params, func(a, b *Param) int { return cmp.Compare(a.Code, b.Code) })
 	findBases(tt.params)
+	for _, d := range composites {
+		r.compose(tt, d)
+	}
 	tt.nameKeys()
 	for _, p := range tt.params {
 		switch {
+		case p.Kind == KindComposite:
+		case p.fullText != textNone:
+			tt.fullText = tt.fullText || p.Unsupported == ""
 		case p.Unsupported != "" || len(p.bases) > 0 || p.main == noName:
 		case !p.simple:
 			tt.slow = append(tt.slow, p)
@@ -191,21 +212,23 @@ func parentOf(t *schema.Type) *schema.Type {
 	return schema.ByID(t.Base)
 }
 
-func newParam(t *schema.Type, d *definitions.SearchParameter) *Param {
+func (r *Registry) newParam(t *schema.Type, d *definitions.SearchParameter) *Param {
 	p := &Param{Type: t.Name, Code: d.Code, URL: d.URL, Kind: kindOf(d.Type), Targets: d.Target,
-		main: noName, py: noName, cut: noName, ident: noName}
+		main: noName, py: noName, cut: noName, ident: noName, text: noName, ofType: noName}
 	switch {
-	case p.Kind == KindComposite:
-		p.Unsupported = "composite search parameters are not supported yet"
-	case p.Kind == KindSpecial || d.Expression == "":
-		p.Unsupported = "this search parameter is not supported yet"
-	}
-	if d.Expression == "" {
+	case d.Expression == "":
+		p.withoutExpression(r.fullText)
 		return p
+	case p.Kind == KindSpecial && p.Code != nearCode:
+		p.Unsupported = "this search parameter is not supported"
 	}
 	whole, err := fhirpath.Compile(d.Expression)
 	if err != nil {
 		p.Unsupported = "its expression cannot be compiled"
+		return p
+	}
+	if p.Kind == KindComposite {
+		p.instances(t, whole)
 		return p
 	}
 	p.narrow(t, whole)
@@ -239,6 +262,11 @@ func (p *Param) narrow(t *schema.Type, whole *fhirpath.Expr) {
 	}
 	for _, b := range p.branches {
 		p.names = p.names || p.Kind == KindString && b.isName(t)
+		_, types := b.ends(t)
+		p.types = append(p.types, types...)
+	}
+	if !p.simple {
+		p.types = nil
 	}
 }
 
@@ -277,7 +305,7 @@ func findBases(params []*Param) {
 	order := slices.Clone(params)
 	slices.SortStableFunc(order, func(a, b *Param) int { return cmp.Compare(baseRank(a), baseRank(b)) })
 	for i, p := range order {
-		if p.Unsupported != "" || !p.simple || p.Code == "_id" || len(p.branches) == 0 {
+		if p.Unsupported != "" || !p.simple || p.Code == "_id" || len(p.branches) == 0 || p.Kind == KindComposite {
 			continue
 		}
 		var bases []base
@@ -338,12 +366,21 @@ func (tt *typeTable) nameKeys() {
 	}
 	var all []entry
 	for _, p := range tt.params {
-		if p.Unsupported != "" || len(p.bases) > 0 || p.Code == "_id" {
+		if p.Unsupported != "" || len(p.bases) > 0 || p.Code == "_id" || p.Kind == KindComposite {
 			continue
 		}
-		all = append(all, entry{p.Code, form{p, true}, &p.main})
+		all = append(all, entry{p.Code, form{p, p.Sortable()}, &p.main})
+		if p.mayHaveText() {
+			all = append(all, entry{p.Code + formText, form{p, false}, &p.text})
+		}
+		if p.Kind == KindToken && p.mayBe(schema.TypeIdentifier) {
+			all = append(all, entry{p.Code + formOfType, form{p, false}, &p.ofType})
+		}
 		switch p.Kind {
 		case KindString:
+			if p.fullText != textNone {
+				continue
+			}
 			all = append(all, entry{p.Code + formPinyin, form{p, false}, &p.py}, entry{p.Code + formCut, form{p, false}, &p.cut})
 		case KindReference:
 			all = append(all, entry{p.Code + formIdentifier, form{p, false}, &p.ident})

@@ -12,7 +12,10 @@ const BooleanSystem = "http://hl7.org/fhir/special-values"
 var (
 	codingSystem       = index("Coding", "system")
 	codingCode         = index("Coding", "code")
+	codingDisplay      = index("Coding", "display")
 	conceptCoding      = index("CodeableConcept", "coding")
+	conceptText        = index("CodeableConcept", "text")
+	identifierType     = index("Identifier", "type")
 	identifierSystem   = index("Identifier", "system")
 	identifierValue    = index("Identifier", "value")
 	contactPointSystem = index("ContactPoint", "system")
@@ -39,22 +42,29 @@ func index(typ, name string) int {
 //	id, string, uri  none                               the text
 //
 // Each gives a key to be asked for without and one with the system. Codes are
-// compared as they are written, case included.
+// compared as they are written, case included. The words of CodeableConcept.text,
+// Coding.display and Identifier.type.text are keys of the form :text; an
+// identifier has one of the form :of-type for each coding of its type.
 //
 // https://hl7.org/fhir/R4/search.html#token
 func (b *builder) token(p *Param, n element.Node) {
 	before := len(b.keys)
 	switch n.TypeID() {
 	case schema.TypeCoding:
-		b.tokenOf(p.main, n, codingSystem, codingCode)
+		b.coding(p, n)
 	case schema.TypeCodeableConcept:
 		for c := n.First(); c.Valid(); c = c.Next() {
-			if c.ElementIndex() == conceptCoding {
-				b.tokenOf(p.main, c, codingSystem, codingCode)
+			switch c.ElementIndex() {
+			case conceptCoding:
+				b.coding(p, c)
+			case conceptText:
+				b.words(p.text, c)
 			}
 		}
 	case schema.TypeIdentifier:
-		b.tokenOf(p.main, n, identifierSystem, identifierValue)
+		if id := b.tokenOf(p.main, n, identifierSystem, identifierValue); p.ofType != noName {
+			b.identifierType(p, childAt(n, identifierType), id)
+		}
 	case schema.TypeContactPoint:
 		b.tokenOf(p.main, n, contactPointSystem, contactPointValue)
 	case schema.TypeBoolean:
@@ -66,13 +76,79 @@ func (b *builder) token(p *Param, n element.Node) {
 		b.primitiveToken(p, n)
 		return
 	}
-	if len(b.keys) == before {
-		b.present(p, NoSystem)
+	for _, k := range b.keys[before:] {
+		if k.name == p.main {
+			return
+		}
+	}
+	b.present(p, NoSystem)
+}
+
+// coding adds the keys of a Coding, and the words of its display.
+func (b *builder) coding(p *Param, n element.Node) {
+	b.tokenOf(p.main, n, codingSystem, codingCode)
+	if p.text != noName {
+		b.words(p.text, childAt(n, codingDisplay))
 	}
 }
 
-// tokenOf adds the keys of a value with system and code as children.
-func (b *builder) tokenOf(name uint16, n element.Node, system, code int) {
+// identifierType adds the keys of the form :of-type, one for each coding of an
+// identifier's type, and the words of the type's text.
+func (b *builder) identifierType(p *Param, typ element.Node, value span) {
+	if !typ.Valid() {
+		return
+	}
+	for c := typ.First(); c.Valid(); c = c.Next() {
+		switch c.ElementIndex() {
+		case conceptText:
+			b.words(p.text, c)
+		case conceptCoding:
+			if code := childAt(c, codingCode); value.end > value.at && code.HasValue() {
+				at := uint32(len(b.buf))
+				b.put(b.bytes(childAt(c, codingSystem)))
+				b.buf = append(b.buf, '|')
+				b.put(b.bytes(code))
+				b.key(p.ofType, span{at, uint32(len(b.buf))}, value)
+			}
+		}
+	}
+}
+
+// words adds a key for each word of a text.
+func (b *builder) words(name uint16, n element.Node) {
+	if name == noName || !n.HasValue() {
+		return
+	}
+	b.eachWord(name, b.bytes(n))
+}
+
+// eachWord adds a key for each word. A run of Han or kana may be asked for in
+// its midst, so one too long for a key is in several that overlap.
+func (b *builder) eachWord(name uint16, text []byte) {
+	b.scan.rest = text
+	for w, run := b.scan.next(); w != nil; w, run = b.scan.next() {
+		for {
+			value, was := b.put(w)
+			b.key(name, span{}, value)
+			if !was || !run {
+				break
+			}
+			_, w = halve(w)
+		}
+	}
+}
+
+// halve drops from a run longer than MaxValue what the next key need not repeat.
+func halve(w []byte) (dropped, rest []byte) {
+	n := MaxValue / 2
+	for w[n]&0xC0 == 0x80 {
+		n--
+	}
+	return w[:n], w[n:]
+}
+
+// tokenOf adds the keys of a value with system and code as children, and gives the code.
+func (b *builder) tokenOf(name uint16, n element.Node, system, code int) span {
 	var sys, val element.Node
 	for c := n.First(); c.Valid(); c = c.Next() {
 		switch c.ElementIndex() {
@@ -82,25 +158,26 @@ func (b *builder) tokenOf(name uint16, n element.Node, system, code int) {
 			val = c
 		}
 	}
-	if !sys.HasValue() && !val.HasValue() {
-		return
-	}
 	var value span
+	if !sys.HasValue() && !val.HasValue() {
+		return value
+	}
 	if val.HasValue() {
 		value, _ = b.put(b.bytes(val))
 		b.key(name, span{}, value)
 	}
 	if !sys.HasValue() {
 		b.key(name, b.fixed(NoSystem), value)
-		return
+		return value
 	}
 	text := b.bytes(sys)
 	if string(text) == NoSystem {
 		b.key(name, b.fixed(barSystem), value)
-		return
+		return value
 	}
 	scope, _ := b.put(text)
 	b.key(name, scope, value)
+	return value
 }
 
 // barSystem is the Scope of a token whose system is "|", which as such means none.

@@ -106,6 +106,18 @@ const Digits = 40
 // False where the result is out of value's range.
 func (u Unit) ToBase(d value.Decimal) (value.Decimal, bool) { return decimal(u.Base(d)) }
 
+// Decimals gives what a value is multiplied by and what is added to it to bring
+// it to base units; false where one of the two has no end within Digits.
+func (u Unit) Decimals() (factor, offset value.Decimal, ok bool) {
+	factor, ok = decimal(u.factor)
+	ok = ok && factor.Rat().Cmp(u.factor) == 0
+	if u.offset != nil && ok {
+		offset, ok = decimal(u.offset)
+		ok = ok && offset.Rat().Cmp(u.offset) == 0
+	}
+	return factor, offset, ok
+}
+
 // Convert gives d of from in the unit to; false where they do not measure the same.
 func Convert(d value.Decimal, from, to Unit) (value.Decimal, bool) {
 	if !from.Comparable(to) {

@@ -1,6 +1,9 @@
 package value
 
-import "math/big"
+import (
+	"math/big"
+	"math/bits"
+)
 
 // The results of Add, Sub, Mul and Quo come with false where they would have
 // more than MaxDigits digits or an exponent over MaxExponent (FHIRPath: an
@@ -18,6 +21,9 @@ func (d Decimal) Sub(e Decimal) (Decimal, bool) { return d.Add(e.Neg()) }
 
 // Mul is d × e, exact.
 func (d Decimal) Mul(e Decimal) (Decimal, bool) {
+	if over, n := bits.Mul64(d.small, e.small); d.large == nil && e.large == nil && over == 0 && n < 1e18 {
+		return Decimal{neg: d.neg != e.neg && n != 0, small: n, exp: d.exp + e.exp}.within()
+	}
 	n := d.bigDigits()
 	n.Mul(n, e.bigDigits())
 	return makeDecimal(d.neg != e.neg && n.Sign() != 0, n, d.exp+e.exp).within()
