@@ -48,7 +48,7 @@ func meta(ctx context.Context, c *interaction.OperationCall) (interaction.Operat
 			return interaction.OperationResult{}, err
 		}
 	}
-	return metaResult(all.append(nil)), nil
+	return metaResult(withMembers(nil, element.Node{}, all.members()...)), nil
 }
 
 // readCall reads the instance, or the version, that a call addresses.
@@ -124,29 +124,9 @@ func (l *labels) add(meta element.Node, drop map[label]bool) {
 	}
 }
 
-// append appends a Meta; it is {} without any.
-func (l *labels) append(dst []byte) []byte {
-	dst = append(dst, '{')
-	for _, list := range []struct {
-		name  string
-		items [][]byte
-	}{{"profile", l.profiles}, {"security", l.security}, {"tag", l.tags}} {
-		if len(list.items) == 0 {
-			continue
-		}
-		if dst[len(dst)-1] != '{' {
-			dst = append(dst, ',')
-		}
-		dst = append(append(append(dst, '"'), list.name...), `":[`...)
-		for i, item := range list.items {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = append(dst, item...)
-		}
-		dst = append(dst, ']')
-	}
-	return append(dst, '}')
+// members are the elements of Meta that hold the labels.
+func (l *labels) members() []member {
+	return []member{{"profile", array(l.profiles...)}, {"security", array(l.security...)}, {"tag", array(l.tags...)}}
 }
 
 // scan adds the labels of all resources of a type.

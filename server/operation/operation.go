@@ -26,6 +26,8 @@ func List() []interaction.Operation {
 		operation{patientEverythingDefinition(), runEverything},
 		operation{encounterEverythingDefinition(), runEverything},
 		operation{metaDefinition(), meta},
+		operation{metaAddDefinition(), metaAdd},
+		operation{metaDeleteDefinition(), metaDelete},
 	}
 }
 
