@@ -96,3 +96,73 @@ func b2i(b bool) int {
 	}
 	return 0
 }
+
+// TestWhatChainsRead bounds what chains read where one side, or both, have
+// many matches.
+func TestWhatChainsRead(t *testing.T) {
+	s, err := Open(Options{Dir: "db", FS: vfs.NewMem(), Index: storetest.Index})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const patients, each = 1000, 20
+	for from := 0; from < patients; from += 50 {
+		var samples []storetest.Sample
+		for p := from; p < from+50; p++ {
+			id := fmt.Sprintf("p%04d", p)
+			samples = append(samples, storetest.Sample{Type: "Patient", ID: id, Facts: []storetest.Fact{storetest.Token("identifier", "mrn", id),
+				storetest.Token("gender", "g", []string{"male", "female"}[p%2]), storetest.Token("of", "hundred", fmt.Sprint(p%100)), storetest.Ref("organization", "Organization", fmt.Sprint("h", p%3))}})
+			for n := range each {
+				samples = append(samples, storetest.Sample{Type: "Observation", ID: fmt.Sprintf("o%s%02d", id, n), Facts: []storetest.Fact{storetest.Token("status", "s", "final"),
+					storetest.Token("code", "c", fmt.Sprint(n)), storetest.Token("of", "thousand", fmt.Sprint((p*each+n)%1000)), storetest.Ref("subject", "Patient", id)}})
+			}
+		}
+		commit(t, s, samples...)
+	}
+	commit(t, s, storetest.Sample{Type: "Organization", ID: "h1", Facts: []storetest.Fact{storetest.Token("name", "", "first")}})
+	point := func(param, value string) search.Expr {
+		return search.Point{Key: search.Key{Param: param, Value: value}}
+	}
+	and := func(of ...search.Expr) search.Expr { return search.And{Of: of} }
+	subject := func(where search.Expr) search.Expr {
+		return search.ChainForward{Param: "subject", Type: "Patient", Where: where}
+	}
+	has := func(where search.Expr) search.Expr {
+		return search.ChainReverse{Type: "Observation", Param: "subject", Where: where}
+	}
+	first := search.ChainForward{Param: "organization", Type: "Organization", Where: point("name", "first")}
+	mine := search.Point{Key: search.Key{Param: "subject", Scope: "Patient", Value: "p0500"}}
+	for _, c := range []struct {
+		rule, typ string
+		where     search.Expr
+		most      int // keys read, rows and all
+	}{
+		{"forward, no patient", "Observation", subject(point("identifier", "none")), 10},
+		{"forward, one patient of a thousand", "Observation", subject(point("identifier", "p0500")), 70},
+		{"forward, half of the patients", "Observation", subject(point("gender", "male")), 250},
+		{"forward, half of the patients beside a dense list", "Observation", and(subject(point("gender", "male")), point("status", "final")), 250},
+		{"forward, half of the patients beside one", "Observation", and(subject(point("gender", "male")), mine), 100},
+		{"forward, all patients", "Observation", subject(search.All{}), 120},
+		{"forward, one in a hundred", "Observation", subject(point("of", "7")), 600},
+		{"forward, not one in a hundred", "Observation", subject(search.Not{Of: point("of", "7")}), 250},
+		{"forward over two, a third of all", "Observation", subject(first), 400},
+		{"reverse, a dense list", "Patient", has(point("status", "final")), 250},
+		{"reverse, a code that all have", "Patient", has(point("code", "7")), 300},
+		{"reverse, two dense lists", "Patient", has(and(point("code", "7"), point("status", "final"))), 400},
+		{"reverse, one in a thousand", "Patient", has(point("of", "7")), 350},
+		{"reverse over forward, half of all", "Patient", has(subject(point("gender", "male"))), 4000},
+		{"forward over reverse", "Observation", subject(has(point("code", "7"))), 1200},
+		{"four deep", "Observation", subject(search.And{Of: []search.Expr{first, has(subject(has(point("code", "7"))))}}), 6000},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			page, err := s.Search(store.WithExplain(t.Context()), &search.Plan{Type: c.typ, Where: c.where, Limit: 20})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if page.Explain.Read > c.most {
+				t.Errorf("read %d keys, at most %d: %s", page.Explain.Read, c.most, page.Explain.Strategy)
+			}
+			t.Logf("%s: read %d, checked %d, found %d", page.Explain.Strategy, page.Explain.Read, page.Explain.Checked, page.Explain.Found)
+		})
+	}
+}

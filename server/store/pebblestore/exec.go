@@ -22,24 +22,30 @@ const (
 	tickUnits = 4096
 )
 
-// exec is one search on one snapshot. Not for concurrent use. The first error
-// ends it: lists run dry and checks fail, and err says why.
-type exec struct {
-	store *Store
-	ctx   context.Context
-	db    *pebble.Snapshot
-	typ   *typeName
-
-	tuning *tuning
-
+// effort is what a search has spent, with the searches within it.
+type effort struct {
+	ctx     context.Context
 	limit   int // of units
 	units   int // spent
 	ticked  int
 	keys    int // read
 	checked int // candidates looked at
 	err     error
+}
+
+// exec is one search on one snapshot, or a chain's search of another type
+// within one, which shares its effort. Not for concurrent use. The first error
+// ends it: lists run dry and checks fail, and err says why.
+type exec struct {
+	*effort
+	store  *Store
+	db     *pebble.Snapshot
+	typ    *typeName
+	tuning *tuning
+	within []*exec // the searches of chains
 
 	iters   []*pebble.Iterator
+	passing *[]*pebble.Iterator // where iterators of lists go that do not live as long as the search
 	forward map[*paramName]*forwardReader
 	all     *cursor // A by number, for checks
 
@@ -52,24 +58,34 @@ type exec struct {
 }
 
 func (s *Store) newExec(ctx context.Context, db *pebble.Snapshot, typ *typeName) *exec {
-	return &exec{store: s, ctx: ctx, db: db, typ: typ, tuning: &s.options.tuning, limit: MaxRead}
+	return &exec{effort: &effort{ctx: ctx, limit: MaxRead}, store: s, db: db, typ: typ, tuning: &s.options.tuning}
+}
+
+// inner is a search of another type within e.
+func (e *exec) inner(typ *typeName) *exec {
+	in := &exec{effort: e.effort, store: e.store, db: e.db, typ: typ, tuning: e.tuning}
+	e.within = append(e.within, in)
+	return in
 }
 
 func (e *exec) close() {
+	for _, in := range e.within {
+		in.close()
+	}
 	for _, it := range e.iters {
 		e.fail(it.Close())
 	}
 	e.iters = nil
 }
 
-func (e *exec) fail(err error) {
+func (e *effort) fail(err error) {
 	if err != nil && e.err == nil {
 		e.err = err
 	}
 }
 
 // spend counts work; it is where limits and the end of the context are seen.
-func (e *exec) spend(units int) {
+func (e *effort) spend(units int) {
 	e.units += units
 	if e.units-e.ticked < tickUnits {
 		return
@@ -83,12 +99,31 @@ func (e *exec) spend(units int) {
 
 // iter opens an iterator that lives as long as the search.
 func (e *exec) iter(lower, upper []byte) *pebble.Iterator {
+	it := e.open(lower, upper)
+	if it != nil {
+		e.iters = append(e.iters, it)
+	}
+	return it
+}
+
+// listIter opens the iterator of a list.
+func (e *exec) listIter(prefix []byte) *pebble.Iterator {
+	if e.passing == nil {
+		return e.iter(prefix, after(prefix))
+	}
+	it := e.open(prefix, after(prefix))
+	if it != nil {
+		*e.passing = append(*e.passing, it)
+	}
+	return it
+}
+
+func (e *exec) open(lower, upper []byte) *pebble.Iterator {
 	it, err := e.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		e.fail(err)
 		return nil
 	}
-	e.iters = append(e.iters, it)
 	return it
 }
 

@@ -76,7 +76,7 @@ type keyList struct {
 }
 
 func (e *exec) keyList(prefix []byte, desc bool, accept func(rest, value []byte) bool) list {
-	it := e.iter(prefix, after(prefix))
+	it := e.listIter(prefix)
 	if it == nil {
 		return emptyList{}
 	}
@@ -294,10 +294,18 @@ type conjunction struct {
 	page    bool // only the first matches are wanted: checks that pass were not in vain
 	paid    int  // units spent on lists and checks
 	settled int  // units spent on settling
+
+	until  int    // a seek ends without a match when the search has spent so many units; 0 is never
+	at     uint64 // where such a seek goes on
+	paused bool   // the last seek ended so
 }
 
 func (c *conjunction) seek(at uint64) (uint64, bool) {
-	for c.e.err == nil {
+	for c.paused = false; c.e.err == nil; {
+		if c.until > 0 && c.e.units >= c.until {
+			c.at, c.paused = at, true
+			return 0, false
+		}
 		if c.paid-c.settled > c.e.tuning.settleAfter {
 			c.settle()
 		}

@@ -147,7 +147,7 @@ func (n *pointNode) accepts(rest []byte) bool {
 func (n *pointNode) check(number uint64) bool {
 	if n.hi == "" {
 		if n.points == nil {
-			n.points = n.e.pointList(n.prefix, false)
+			n.points = n.e.pointsOn(n.e.iter(n.prefix, after(n.prefix)), n.prefix, false)
 		}
 		if has := n.points.has(number); has || !n.starts {
 			return has
@@ -244,6 +244,7 @@ func (e *exec) buildAnd(of []search.Expr) node {
 	case 1:
 		return n.of[0]
 	}
+	slices.SortStableFunc(n.of, func(a, b node) int { return cmp.Compare(a.weight(), b.weight()) })
 	return n
 }
 

@@ -51,15 +51,17 @@ type Options struct {
 
 // tuning is where the executor changes its ways.
 type tuning struct {
-	maxCollect, maxMerge, maxForward int // the limits of that name
-	settleAfter                      int // units that a conjunction spends before it begins to settle
-	firstTurn                        int // units that a walk spends before anything is collected
-	probeKeys, fewValues             int // see rangeNode
+	maxCollect, maxMerge, maxForward, maxChain int // the limits of that name
+	settleAfter                                int // units that a conjunction spends before it begins to settle
+	firstTurn                                  int // units that a walk spends before anything is collected
+	probeKeys, fewValues                       int // see rangeNode
+	probeChain                                 int // units that a chain spends on its inner search at once
 }
 
 // measured is what the figures in docs/format/pebble.md were taken with.
 func measured() tuning {
-	return tuning{maxCollect: MaxCollect, maxMerge: MaxMerge, maxForward: MaxForward, settleAfter: 400, firstTurn: 1000, probeKeys: 1000, fewValues: 50}
+	return tuning{maxCollect: MaxCollect, maxMerge: MaxMerge, maxForward: MaxForward, maxChain: MaxChain,
+		settleAfter: 400, firstTurn: 1000, probeKeys: 1000, fewValues: 50, probeChain: 500}
 }
 
 // Limits.
@@ -73,7 +75,8 @@ const (
 	// MaxReadUnless is MaxRead for the criterion of a conditional write, which is
 	// evaluated while all other writers wait: about 0.2 s.
 	MaxReadUnless = 2_000_000
-	// MaxChain is how many resources the inner search of a chain may match.
+	// MaxChain is how many matches of its inner search a chain collects; beyond it
+	// candidates are checked one by one.
 	MaxChain = 100_000
 	// MaxMerge is how many lists an Or or a prefix merges; beyond it they are collected.
 	MaxMerge = 200

@@ -27,10 +27,12 @@ type pointList struct {
 }
 
 func (e *exec) pointList(prefix []byte, desc bool) *pointList {
-	l := &pointList{e: e, iter: e.iter(prefix, after(prefix)), desc: desc, prefix: len(prefix), key: bytes.Clone(prefix), from: 1}
-	l.ended = l.iter == nil
+	return e.pointsOn(e.listIter(prefix), prefix, desc)
+}
+
+func (e *exec) pointsOn(it *pebble.Iterator, prefix []byte, desc bool) *pointList {
 	e.spend(2 * unitSeek)
-	return l
+	return &pointList{e: e, iter: it, ended: it == nil, desc: desc, prefix: len(prefix), key: bytes.Clone(prefix), from: 1}
 }
 
 func (l *pointList) seek(at uint64) (uint64, bool) {

@@ -13,14 +13,17 @@ import (
 // TestRandomTuned runs random lists where the limits of the executor are so
 // low that forty resources reach all of them.
 func TestRandomTuned(t *testing.T) {
-	low := tuning{maxCollect: 1000, maxMerge: 100, maxForward: 8, settleAfter: 1, firstTurn: 1, probeKeys: 4, fewValues: 10}
+	low := tuning{maxCollect: 1000, maxMerge: 100, maxForward: 8, settleAfter: 1, firstTurn: 1, probeKeys: 4, fewValues: 10,
+		maxChain: 1000, probeChain: 1}
 	for name, change := range map[string]func(*tuning){
-		"settle and collect at once": func(*tuning) {},
-		"collect almost nothing":     func(t *tuning) { t.maxCollect = 2 },
-		"merge almost nothing":       func(t *tuning) { t.maxMerge = 2 },
-		"walk only":                  func(t *tuning) { t.firstTurn = 1 << 40 },
-		"check only":                 func(t *tuning) { t.settleAfter = 1 << 40; t.firstTurn = 20 },
-		"forward values of one":      func(t *tuning) { t.maxForward = 1; t.settleAfter = 1 << 40 },
+		"settle and collect at once":    func(*tuning) {},
+		"collect almost nothing":        func(t *tuning) { t.maxCollect = 2 },
+		"merge almost nothing":          func(t *tuning) { t.maxMerge = 2 },
+		"chains collect almost nothing": func(t *tuning) { t.maxChain = 1 },
+		"chains collect at once":        func(t *tuning) { t.probeChain = 1 << 30 },
+		"walk only":                     func(t *tuning) { t.firstTurn = 1 << 40 },
+		"check only":                    func(t *tuning) { t.settleAfter = 1 << 40; t.firstTurn = 20 },
+		"forward values of one":         func(t *tuning) { t.maxForward = 1; t.settleAfter = 1 << 40 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			tuned := low

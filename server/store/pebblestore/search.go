@@ -63,7 +63,7 @@ func (r *run) execute(ctx context.Context, s *Store, t *typeName, limit int) err
 	snapshot := s.db.NewSnapshot()
 	defer snapshot.Close()
 	r.exec = s.newExec(ctx, snapshot, t)
-	r.exec.limit = limit
+	r.limit = limit
 	defer r.exec.close()
 	r.where = r.build(r.plan.Where)
 	if r.err == nil {

@@ -104,7 +104,7 @@ func (r *random) bound() string {
 }
 
 func (r *random) expr(depth int) search.Expr {
-	n := r.IntN(16)
+	n := r.IntN(18) // 15 and up are chains, so that most trees of depth have some
 	if depth == 0 {
 		n = r.IntN(10)
 	}
@@ -181,7 +181,7 @@ func (r *random) commit() {
 	seen := map[store.Key]bool{}
 	n := 1
 	if !r.lacks.Transactions {
-		n = pick(r, 1, 1, 1, 2, 5)
+		n = pick(r, 1, 1, 1, 2, 5, 30)
 	}
 	r.st.clock.Add(time.Millisecond)
 	for range n {

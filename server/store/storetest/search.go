@@ -153,6 +153,17 @@ func testSearchChains(t *testing.T, s *suite, st *subject) {
 		{"the body of the other resource decides, reverse", "Patient", search.ChainReverse{Type: "Observation", Param: "subject", Where: point("code", "", "a"), Check: bodyHas(`"o3"`)}, []string{"p2"}},
 		{"one of two chains", "Observation", search.Or{Of: []search.Expr{forward("subject", "Group", search.All{}), forward("subject", "Patient", li)}}, []string{"o3", "o4"}},
 		{"reverse chain over two", "Organization", reverse("Patient", "organization", reverse("Observation", "subject", point("status", "st", "amended"))), []string{"h2"}},
+		{"chain to all but some", "Observation", forward("subject", "Patient", search.Not{Of: li}), []string{"o1", "o2"}},
+		{"chain or point", "Observation", search.Or{Of: []search.Expr{forward("subject", "Patient", li), point("code", "", "c")}}, []string{"o3", "o4", "o6"}},
+		{"chain or chain to another type", "Observation", search.Or{Of: []search.Expr{forward("subject", "Patient", li), forward("subject", "Group", search.All{})}}, []string{"o3", "o4"}},
+		{"chain to a point and a chain", "Observation", forward("subject", "Patient", search.And{Of: []search.Expr{search.Present{Param: "name"}, forward("organization", "Organization", point("name", "", "second"))}}), []string{"o3", "o4"}},
+		{"chain and chain", "Patient", search.And{Of: []search.Expr{reverse("Observation", "subject", point("code", "", "a")), forward("organization", "Organization", point("name", "", "first"))}}, []string{"p1"}},
+		{"chain over a reverse chain", "Observation", forward("subject", "Patient", reverse("Observation", "subject", point("status", "st", "amended"))), []string{"o3", "o4"}},
+		{"reverse chain over a chain", "Organization", reverse("Patient", "organization", reverse("Observation", "subject", forward("subject", "Patient", li))), []string{"h2"}},
+		{"reverse chain to two criteria of one resource", "Patient", reverse("Observation", "subject", search.And{Of: []search.Expr{point("code", "", "a"), point("status", "st", "amended")}}), []string{"p2"}},
+		{"two reverse chains, of two resources", "Patient", search.And{Of: []search.Expr{reverse("Observation", "subject", point("code", "", "a")), reverse("Observation", "subject", point("code", "", "b"))}}, []string{"p1"}},
+		{"not a reverse chain", "Patient", search.Not{Of: reverse("Observation", "subject", point("code", "", "b"))}, []string{"p2"}},
+		{"chain over four", "Observation", forward("subject", "Patient", forward("organization", "Organization", reverse("Patient", "organization", reverse("Observation", "subject", point("code", "", "b"))))), []string{"o1", "o2"}},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			p := search.Plan{Type: c.typ, Where: c.e, Limit: 100}
