@@ -2,8 +2,11 @@ package interaction
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"meridian/fhir/element"
+	"meridian/fhir/issue"
 	"meridian/fhir/search"
 	"meridian/server/store"
 )
@@ -55,6 +58,13 @@ func (s *Service) CountAll(ctx context.Context, p FindParams, limit int) (store.
 func (s *Service) findPlan(p *FindParams) (*search.Plan, error) {
 	if !IsResourceType(p.Type) {
 		return nil, unknownType(p.Type)
+	}
+	for _, pairs := range append([][]search.Pair{p.All}, slices.Concat(p.Any...)...) {
+		for _, q := range pairs {
+			if isResultParam(q.Name) {
+				return nil, issue.New(issue.Invalid, "operation.parameter-unknown", q.Name+" does not select and is no parameter here", "")
+			}
+		}
 	}
 	all := p.All
 	if p.Sort != "" {
@@ -159,3 +169,6 @@ func (s *Service) Tree(body []byte) (root element.Node, done func(), err error) 
 
 // AppendFullURL appends the address of a resource; it holds nothing that JSON escapes.
 func (s *Service) AppendFullURL(dst []byte, r *store.Resource) []byte { return s.appendFullURL(dst, r) }
+
+// Now is the time of a call, in milliseconds.
+func (s *Service) Now() time.Time { return s.now() }

@@ -310,14 +310,21 @@ type Parameters struct{ dst []byte }
 
 // Add appends a parameter whose value is the JSON member name with text as it stands: Add("total", "valueInteger", "3").
 func (p *Parameters) Add(name, member string, json []byte) {
+	p.open(name)
+	p.dst = codec.AppendString(append(p.dst, ','), member)
+	p.dst = append(append(append(p.dst, ':'), json...), '}')
+}
+
+// AddResource appends a parameter that is a resource.
+func (p *Parameters) AddResource(name string, json []byte) { p.Add(name, "resource", json) }
+
+func (p *Parameters) open(name string) {
 	if p.dst == nil {
 		p.dst = []byte(`{"resourceType":"Parameters","parameter":[`)
 	} else {
 		p.dst = append(p.dst, ',')
 	}
 	p.dst = codec.AppendString(append(p.dst, `{"name":`...), name)
-	p.dst = codec.AppendString(append(p.dst, ','), member)
-	p.dst = append(append(append(p.dst, ':'), json...), '}')
 }
 
 // Bytes gives the resource.

@@ -2,6 +2,8 @@
 // definition, its function. List registers them.
 //
 //	$everything  everything.go      all about a patient, an encounter
+//	$lastn       lastn.go           the newest observations of each code
+//	$stats       stats.go           statistics of measured values
 //	$meta …      meta.go            profiles, tags, labels
 //
 // An operation sees parameters that agree with its definition, and reads and
@@ -25,6 +27,8 @@ func List() []interaction.Operation {
 	return []interaction.Operation{
 		operation{patientEverythingDefinition(), runEverything},
 		operation{encounterEverythingDefinition(), runEverything},
+		operation{lastnDefinition(), lastn},
+		operation{statsDefinition(), runStats},
 		operation{metaDefinition(), meta},
 		operation{metaAddDefinition(), metaAdd},
 		operation{metaDeleteDefinition(), metaDelete},
