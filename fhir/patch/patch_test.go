@@ -268,3 +268,22 @@ func TestMergePatchRFC(t *testing.T) {
 		}
 	}
 }
+
+func TestFormatOf(t *testing.T) {
+	for src, want := range map[string]Format{
+		` [{"op":"remove","path":"/a"}]`: JSON,
+		`[]`:                             JSON,
+		`{"parameter":[],"resourceType":"Parameters"}`: Parameters,
+		`{"resourceType":"Patient","gender":"male"}`:   Merge,
+		`{"resourceType":1}`:                           Merge,
+		`{}`:                                           Merge,
+		`1`:                                            0,
+		`{"a"`:                                         0,
+		``:                                             0,
+	} {
+		got, err := FormatOf([]byte(src))
+		if got != want || (err != nil) != (want == 0) {
+			t.Errorf("%s: %d, %v", src, got, err)
+		}
+	}
+}

@@ -82,6 +82,8 @@ func (s *Service) perform(ctx context.Context, e *entry, lenient bool) (out Entr
 		out.Result, out.Err = s.create(ctx, t.Type, e.root, e.IfNoneExist, e.fresh)
 	case "PUT":
 		out.Result, out.Err = s.update(ctx, e.root, &UpdateParams{Type: t.Type, ID: t.ID, Criterion: t.Query, Conditions: e.Conditions})
+	case "PATCH":
+		out.Result, out.Err = s.patch(ctx, e.patch, &PatchParams{Type: t.Type, ID: t.ID, Criterion: t.Query, Conditions: e.Conditions})
 	case "DELETE":
 		out.Result, out.Err = s.Delete(ctx, DeleteParams{Type: t.Type, ID: t.ID, Criterion: t.Query, Conditions: e.Conditions})
 	default:

@@ -7,6 +7,7 @@ import (
 
 	"meridian/fhir/element"
 	"meridian/fhir/issue"
+	"meridian/fhir/patch"
 )
 
 // BundleParams of a batch or a transaction.
@@ -74,9 +75,10 @@ type entry struct {
 	method  string
 	target  target
 	Conditions
-	fresh  string // id for a resource that is created
-	posted bool   // an operation called by POST that a transaction treats as a read
-	err    error  // in a batch: why it cannot be carried out
+	fresh  string       // id for a resource that is created
+	patch  *patch.Patch // of a PATCH
+	posted bool         // an operation called by POST that a transaction treats as a read
+	err    error        // in a batch: why it cannot be carried out
 }
 
 // entries reads the requests. In a batch a bad entry fails alone; in a
@@ -165,9 +167,12 @@ func (s *Service) checkEntry(e *entry) error {
 			return bad("a DELETE in a bundle names a type and an id, or a type and a criterion")
 		}
 	case "PATCH":
-		return issue.New(issue.NotSupported, "patch.unsupported", "this server has no patch", e.at+".request.method")
+		if t.Type == "" || t.History || t.Version != 0 || (t.ID == "") == (t.Query == "") {
+			return bad("a PATCH in a bundle names a type and an id, or a type and a criterion")
+		}
+		return s.entryPatch(e)
 	default:
-		return issue.New(issue.Value, "bundle.method", "the method is none of GET, HEAD, POST, PUT, DELETE", e.at+".request.method")
+		return issue.New(issue.Value, "bundle.method", "the method is none of GET, HEAD, POST, PUT, PATCH, DELETE", e.at+".request.method")
 	}
 	if !body {
 		return nil

@@ -23,6 +23,7 @@ type capability struct {
 	Implementation implementation `json:"implementation"`
 	FHIRVersion    string         `json:"fhirVersion"`
 	Format         []string       `json:"format"`
+	PatchFormat    []string       `json:"patchFormat"`
 	Rest           []restPart     `json:"rest"`
 }
 
@@ -78,6 +79,7 @@ func (s *Service) buildCapabilities() []byte {
 			Description: "Meridian FHIR server. Dates and times without a time zone are read in " + s.zone.String() + "."},
 		FHIRVersion: "4.0.1",
 		Format:      []string{"application/fhir+json", "json"},
+		PatchFormat: PatchFormats(),
 	}
 	c.Rest = []restPart{{
 		Mode: "server",
@@ -103,7 +105,7 @@ func (s *Service) buildCapabilities() []byte {
 func (s *Service) resourceCapability(typ string, reverse map[string][]string) resourcePart {
 	r := resourcePart{Type: typ, Versioning: "versioned", ReadHistory: true, UpdateCreate: true, ConditionalCreate: true,
 		ConditionalRead: "full-support", ConditionalUpdate: true, ConditionalDelete: "single"}
-	for _, code := range []string{"read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"} {
+	for _, code := range []string{"read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"} {
 		r.Interaction = append(r.Interaction, codePart{Code: code})
 	}
 	for _, p := range s.registry.Params(typ) {

@@ -1,5 +1,5 @@
 // Package interaction holds the REST interactions of FHIR without HTTP: read,
-// vread, create, update, delete, history, search, capabilities, batch and
+// vread, create, update, patch, delete, history, search, capabilities, batch and
 // transaction, a file each.
 //
 // Data shape: requests are Params structs that hold what a URL, its headers and
@@ -35,6 +35,7 @@ import (
 	"github.com/google/uuid"
 
 	"meridian/fhir/codec"
+	"meridian/fhir/patch"
 	"meridian/fhir/schema"
 	"meridian/fhir/search"
 	"meridian/server/store"
@@ -86,6 +87,8 @@ type Limits struct {
 	BodyBytes int
 	// BatchParallel is how many entries of a batch run at once. Default 16.
 	BatchParallel int
+	// PatchOperations in one patch. Default patch.DefaultMaxOperations (1,000).
+	PatchOperations int
 }
 
 // Service carries out interactions on one store.
@@ -167,6 +170,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.MaxEntries, store.MaxCommit)
 	or(&l.BodyBytes, 64<<20)
 	or(&l.BatchParallel, 16)
+	or(&l.PatchOperations, patch.DefaultMaxOperations)
 	l.MaxPageSize = min(l.MaxPageSize, store.MaxPage-1)
 	l.MaxIncludes = min(l.MaxIncludes, store.MaxReadMany, store.MaxPage)
 	l.MaxEntries = min(l.MaxEntries, store.MaxCommit)

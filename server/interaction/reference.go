@@ -52,7 +52,7 @@ func (t *transaction) matchInside(typ string, c *criterion) ([]store.Key, error)
 	}
 	var found []store.Key
 	for _, i := range candidates {
-		ok, err := t.s.registry.Match(c.query, t.entries[i].root)
+		ok, err := t.s.registry.Match(c.query, t.rootOf(i))
 		if err != nil {
 			return nil, err
 		}
@@ -66,7 +66,7 @@ func (t *transaction) matchInside(typ string, c *criterion) ([]store.Key, error)
 // written says that entry i stores its resource, of type typ.
 func (t *transaction) written(i int, typ string) bool {
 	e := &t.entries[i]
-	return e.target.Type == typ && !t.targets[i].found && (e.method == "POST" || e.method == "PUT")
+	return e.target.Type == typ && !t.targets[i].found && (e.method == "POST" || e.method == "PUT" || e.method == "PATCH")
 }
 
 // candidates gives the entries that may match: those that have one of the
@@ -91,7 +91,7 @@ func (t *transaction) candidates(typ string, where search.Expr) ([]int, error) {
 				continue
 			}
 			var facts search.Facts
-			if err := t.s.registry.Index(t.entries[i].root, &facts); err != nil {
+			if err := t.s.registry.Index(t.rootOf(i), &facts); err != nil {
 				return nil, locate(err, t.entries[i].at+".resource")
 			}
 			for _, k := range facts.Keys {

@@ -29,17 +29,19 @@ type place struct {
 	version uint64
 }
 
-// links gives the links to be replaced in the resource of an entry; nil when there are none.
-func (l *linker) links(e *entry) (*codec.Edit, error) {
+// links gives the links to be replaced in the resource that an entry stores; nil
+// when there are none. Those that are known stood there before a patch, so that
+// they name nothing in the bundle.
+func (l *linker) links(e *entry, resource element.Node, known map[string]bool) (*codec.Edit, error) {
 	root := restfulRoot(e.fullURL)
 	var edit *codec.Edit
-	err := walk(e.root, func(n element.Node) error {
-		if !n.IsString() || !n.HasValue() {
+	err := walk(resource, func(n element.Node) error {
+		if !n.IsString() || !n.HasValue() || len(known) > 0 && mayHoldLink(n) && known[n.Text()] {
 			return nil
 		}
 		to, err := l.replacement(n, root)
 		if err != nil {
-			return locate(err, e.at+".resource"+strings.TrimPrefix(n.Location(), e.root.Location()))
+			return locate(err, e.at+".resource"+strings.TrimPrefix(n.Location(), resource.Location()))
 		}
 		if to != "" {
 			if edit == nil {
@@ -50,6 +52,31 @@ func (l *linker) links(e *entry) (*codec.Edit, error) {
 		return nil
 	})
 	return edit, err
+}
+
+// mayHoldLink says that replacement looks at a node.
+func mayHoldLink(n element.Node) bool {
+	switch n.TypeID() {
+	case schema.TypeXhtml, schema.TypeUri, schema.TypeUrl, schema.TypeOid, schema.TypeUuid:
+		return true
+	}
+	return n.Name() == "reference" && n.Parent().TypeID() == schema.TypeReference
+}
+
+// knownLinks gives what stands in a stored body where a link may stand.
+func knownLinks(parser *codec.Parser, body []byte) (map[string]bool, error) {
+	tree, err := parser.Parse(body)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{}
+	err = walk(tree.Root(), func(n element.Node) error {
+		if n.HasValue() && mayHoldLink(n) {
+			known[n.Text()] = true
+		}
+		return nil
+	})
+	return known, err
 }
 
 // walk visits every node of a resource. The entries of a bundle in it are left

@@ -80,7 +80,7 @@ func TestLinksInNarrative(t *testing.T) {
 func TestEntriesOfAStoredBundleKeepTheirLinks(t *testing.T) {
 	root := parseTest(t, `{"resourceType":"Bundle","type":"collection","entry":[{"fullUrl":"urn:uuid:a","resource":{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"urn:uuid:a"}}}]}`)
 	l := linker{byURL: map[string]place{"urn:uuid:a": {"Patient/1", 1}}, conditional: func(string) (string, error) { return "", nil }}
-	edit, err := l.links(&entry{root: root})
+	edit, err := l.links(&entry{root: root}, root, nil)
 	if err != nil || edit != nil {
 		t.Errorf("edit %v, %v; want none", edit, err)
 	}
@@ -89,7 +89,7 @@ func TestEntriesOfAStoredBundleKeepTheirLinks(t *testing.T) {
 func TestOnlyReferencesUrisAndNarrativeHoldLinks(t *testing.T) {
 	root := parseTest(t, `{"resourceType":"DocumentReference","status":"current","description":"urn:uuid:a","masterIdentifier":{"system":"urn:uuid:a","value":"urn:uuid:a"},"subject":{"reference":"urn:uuid:a","display":"urn:uuid:a"},"content":[{"attachment":{"url":"urn:uuid:a","title":"urn:uuid:a"}}]}`)
 	l := linker{byURL: map[string]place{"urn:uuid:a": {"Patient/1", 1}}, conditional: func(string) (string, error) { return "", nil }}
-	edit, err := l.links(&entry{root: root})
+	edit, err := l.links(&entry{root: root}, root, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

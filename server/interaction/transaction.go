@@ -4,12 +4,14 @@ import (
 	"context"
 	"time"
 
+	"meridian/fhir/codec"
+	"meridian/fhir/element"
 	"meridian/fhir/issue"
 	"meridian/fhir/search"
 	"meridian/server/store"
 )
 
-// A transaction is resolved as a whole, then committed once: DELETE, POST, PUT
+// A transaction is resolved as a whole, then committed once: DELETE, POST, PUT, PATCH
 // are decided against what the store holds, links between entries and
 // conditional references are replaced, then all writes and all that they
 // depend on go into one store.Commit. When another writer was first, all of
@@ -37,10 +39,12 @@ type transaction struct {
 
 // subject is what a writing entry is about.
 type subject struct {
-	current store.Resource // what stands there; Version 0 when nothing did
-	found   bool           // If-None-Exist found current: nothing is written
-	nothing bool           // a conditional delete found nothing
-	unless  *criterion     // of a conditional create or update
+	current store.Resource  // what stands there; Version 0 when nothing did
+	root    element.Node    // of a PATCH: what it makes of current
+	known   map[string]bool // of a PATCH: the links that stood in current
+	found   bool            // If-None-Exist found current: nothing is written
+	nothing bool            // a conditional delete found nothing
+	unless  *criterion      // of a conditional create or update
 }
 
 func (s *Service) transaction(ctx context.Context, entries []entry, p *BundleParams) (*BundleResult, error) {
@@ -117,7 +121,7 @@ func (t *transaction) resolve(ctx context.Context) error {
 	t.writes, t.requires = t.writes[:0], t.requires[:0]
 	t.identities, t.replaced = make(map[store.Key]bool, len(t.entries)), map[string]int{}
 	t.refs, t.inside = map[string]string{}, map[string]map[search.Key][]int{}
-	for _, phase := range [...]func(context.Context) error{t.find, t.readCurrent, t.checkIdentities, t.prepare} {
+	for _, phase := range [...]func(context.Context) error{t.find, t.readCurrent, t.checkIdentities, t.applyPatches, t.prepare} {
 		if err := phase(ctx); err != nil {
 			return err
 		}
@@ -174,6 +178,8 @@ func (t *transaction) findOne(ctx context.Context, e *entry, to *subject, c *cri
 		t.requires = append(t.requires, store.Require{Key: found.Key, Version: found.Version})
 	case found != nil:
 		to.current = *found
+	case e.method == "PATCH":
+		return locate(noMatch(e.target.Type), e.at+".request.url")
 	case e.method == "DELETE":
 		to.nothing = true
 	case e.method == "PUT":
@@ -264,6 +270,39 @@ func (t *transaction) checkIdentities(context.Context) error {
 	return nil
 }
 
+// applyPatches makes of what stands what each PATCH asks for, before references are resolved.
+func (t *transaction) applyPatches(ctx context.Context) error {
+	for i := range t.entries {
+		e, to := &t.entries[i], &t.targets[i]
+		if e.method != "PATCH" {
+			continue
+		}
+		if to.current.Deleted { // ReadMany does not tell a deleted one from none
+			if _, err := t.s.patchable(ctx, to.current.Key, &e.Conditions); err != nil {
+				return entryError(err, e.at+".request.url")
+			}
+			return &store.ConflictError{Key: to.current.Key} // it has come into being meanwhile
+		}
+		var err error
+		parser := codec.NewParser(t.s.stored.Options) // the tree lives until the commit
+		if to.known, err = knownLinks(parser, to.current.Body); err != nil {
+			return err
+		}
+		if to.root, err = t.s.patched(parser, &to.current, e.patch, t.now); err != nil {
+			return entryError(err, e.at+".resource")
+		}
+	}
+	return nil
+}
+
+// rootOf is the resource that entry i stores.
+func (t *transaction) rootOf(i int) element.Node {
+	if t.entries[i].method == "PATCH" {
+		return t.targets[i].root
+	}
+	return t.entries[i].root
+}
+
 // prepare makes the writes and, for each entry, its result.
 func (t *transaction) prepare(ctx context.Context) error {
 	links := linker{byURL: map[string]place{}, conditional: func(ref string) (string, error) { return t.conditionalReference(ctx, ref) }}
@@ -299,18 +338,22 @@ func (t *transaction) prepare(ctx context.Context) error {
 	return nil
 }
 
-// prepareBody makes the write of a POST or PUT.
+// prepareBody makes the write of a POST, PUT or PATCH.
 func (t *transaction) prepareBody(i int, links *linker) error {
 	e, to := &t.entries[i], &t.targets[i]
-	edit, err := links.links(e)
+	root := t.rootOf(i)
+	edit, err := links.links(e, root, to.known)
 	if err != nil {
 		return err
 	}
 	method := store.PUT
-	if e.method == "POST" {
+	switch e.method {
+	case "POST":
 		method = store.POST
+	case "PATCH":
+		method = store.PATCH
 	}
-	w, same, err := t.s.put(e.root, edit, &to.current, t.now, method)
+	w, same, err := t.s.put(root, edit, &to.current, t.now, method)
 	if err != nil {
 		return err
 	}

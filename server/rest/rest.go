@@ -5,6 +5,7 @@
 //
 //	GET  /fhir/Patient/1        read        200 304 404 410   ETag: W/"2"  Last-Modified
 //	PUT  /fhir/Patient/1        update      200 201 412       Location: …/fhir/Patient/1/_history/3
+//	PATCH /fhir/Patient/1       patch       200 404 410 412 422
 //	POST /fhir                  batch, transaction
 //	GET  /fhir/Patient/1/$everything   operation; POST with Parameters
 //	GET  /healthz /readyz /metrics
@@ -150,6 +151,7 @@ func (h *Handler) routes() {
 	g.DELETE("/:type/:id", h.on("delete", remove))
 	g.PUT("/:type", h.on("update-conditional", update))
 	g.DELETE("/:type", h.on("delete-conditional", remove))
+	h.patchRoutes(g)
 }
 
 // on wraps a handler: the service must be there, errors become outcomes,
