@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"meridian/server/store"
 )
@@ -15,17 +16,49 @@ import (
 //
 // https://hl7.org/fhir/R4/http.html#brules
 func (s *Service) batch(ctx context.Context, entries []entry, p *BundleParams) *BundleResult {
-	out := &BundleResult{Type: "batch-response", Entries: make([]EntryResult, len(entries))}
+	r := &batchRun{s: s, p: p, entries: entries, results: make([]EntryResult, len(entries)), progress: progressOf(ctx)}
+	ctx = withoutSlot(ctx)
 	for i := 0; i < len(entries); {
 		n := independent(entries[i:])
 		if n == 1 {
-			out.Entries[i] = s.perform(ctx, &entries[i], p.Lenient)
+			r.perform(ctx, i)
 		} else {
-			s.performAll(ctx, entries[i:i+n], out.Entries[i:i+n], p.Lenient)
+			r.performAll(ctx, i, i+n)
 		}
 		i += n
 	}
-	return out
+	return &BundleResult{Type: "batch-response", Entries: r.results}
+}
+
+// batchRun is a batch while it is carried out.
+type batchRun struct {
+	s        *Service
+	p        *BundleParams
+	entries  []entry
+	results  []EntryResult
+	progress func(done, total int)
+	done     atomic.Int64
+}
+
+// perform carries out entry i, once where the batch has a key.
+func (r *batchRun) perform(ctx context.Context, i int) {
+	e, out := &r.entries[i], &r.results[i]
+	if ctx.Err() != nil {
+		*out = EntryResult{Err: translate(ctx.Err(), e.at)} // given up: what was not begun is left
+	} else if r.p.once.Key == "" || e.err != nil || isRead(e.method) || e.target.Operation != "" {
+		*out = r.s.perform(ctx, e, r.p.Lenient)
+	} else {
+		o := r.p.once
+		o.entry = i + 1
+		res, replayed, err := r.s.WriteOnce(ctx, o, func(ctx context.Context) (Result, error) {
+			*out = r.s.perform(ctx, e, r.p.Lenient)
+			return out.Result, out.Err
+		})
+		if replayed || err != nil {
+			*out = EntryResult{Result: res, Err: err}
+		}
+	}
+	r.progress(int(r.done.Add(1)), len(r.entries))
 }
 
 // independent counts the entries from the first on that may run together, at least 1.
@@ -45,17 +78,18 @@ func independent(entries []entry) int {
 	return len(entries)
 }
 
-func (s *Service) performAll(ctx context.Context, entries []entry, results []EntryResult, lenient bool) {
+// performAll carries out entries from up to to, BatchParallel at once.
+func (r *batchRun) performAll(ctx context.Context, from, to int) {
 	var wg sync.WaitGroup
 	next := make(chan int)
-	for range min(s.limits.BatchParallel, len(entries)) {
+	for range min(r.s.limits.BatchParallel, to-from) {
 		wg.Go(func() {
 			for i := range next {
-				results[i] = s.perform(ctx, &entries[i], lenient)
+				r.perform(ctx, i)
 			}
 		})
 	}
-	for i := range entries {
+	for i := from; i < to; i++ {
 		next <- i
 	}
 	close(next)

@@ -15,6 +15,10 @@ type BundleParams struct {
 	Body []byte
 	// Lenient is the handling of unknown search parameters in entries that search.
 	Lenient bool
+	// Bodies asks for the resources of writes also where they are answered from a receipt.
+	Bodies bool
+
+	once Once // of a batch: each entry has a receipt of its own
 }
 
 // BundleResult holds the outcome of each entry, in the order of the request.

@@ -51,7 +51,7 @@ func (s *Service) create(ctx context.Context, typ string, root element.Node, ifN
 				return err
 			}
 			if existing != nil {
-				res = Result{*existing, Unchanged}
+				res = Result{Resource: *existing, Effect: Unchanged}
 				return nil
 			}
 		}
@@ -62,11 +62,8 @@ func (s *Service) create(ctx context.Context, typ string, root element.Node, ifN
 		if c != nil {
 			w.Unless, w.UnlessKey = c.plan, c.key
 		}
-		if err := s.commit(ctx, w); err != nil {
-			return err
-		}
-		res = Result{resourceOf(&w), Created}
-		return nil
+		res, err = s.commit(ctx, w, Created)
+		return err
 	})
 	return res, translate(err, "create "+typ)
 }

@@ -4,26 +4,36 @@ import (
 	"context"
 	"encoding/binary"
 	"strconv"
+	"strings"
 	"time"
 
 	"meridian/fhir/issue"
 	"meridian/fhir/search"
+	"meridian/fhir/value"
 	"meridian/server/store"
 )
 
 // HistoryParams of the history of an instance, of a type (Key.ID empty) or of all (Key empty).
 type HistoryParams struct {
 	Key store.Key
-	// Query: _count (0 asks for the total alone), _since (inclusive), _before (exclusive), _cursor. Others are refused.
+	// Query: _count (0 asks for the total alone), _since (inclusive), _before (exclusive), _at, _cursor. Others are refused.
 	Query []search.Pair
 }
 
 // historyRequest is what a query says, or the cursor that stands for it.
 type historyRequest struct {
 	params store.HistoryParams
+	at     *period
 	query  string // without the cursor, for links
 	token  string
 }
+
+// period is a half-open stretch of time.
+type period struct{ lo, hi time.Time }
+
+// maxHistoryScan is how many versions one page of a history at a time looks
+// at; a page that finds fewer than _count within it is short, and has a next link.
+const maxHistoryScan = 10_000
 
 // History appends a history bundle to dst, newest first. Pages resume below a
 // version that was seen, so versions made meanwhile neither shift nor double
@@ -39,11 +49,11 @@ func (s *Service) History(ctx context.Context, dst []byte, p HistoryParams) ([]b
 		return dst, err
 	}
 	totalOnly := req.params.Limit == 0
-	if totalOnly && p.Key.ID == "" {
-		return dst, issue.New(issue.NotSupported, "history.total", "_count=0 asks for a total, which only the history of one resource has", "")
+	if totalOnly && (p.Key.ID == "" || req.at != nil) {
+		return dst, issue.New(issue.NotSupported, "history.total", "_count=0 asks for a total, which only the whole history of one resource has", "")
 	}
 	req.params.Limit = max(req.params.Limit, 1)
-	page, err := s.store.History(ctx, req.params)
+	page, err := s.historyPage(ctx, req)
 	if err != nil {
 		return dst, s.readError(err, p.Key)
 	}
@@ -56,6 +66,58 @@ func (s *Service) History(ctx context.Context, dst []byte, p HistoryParams) ([]b
 		page.Rows, page.Next = nil, ""
 	}
 	return s.appendHistory(dst, &p, req, &page), nil
+}
+
+// historyPage reads a page. Of a history at a time it is what was current at some instant of it.
+func (s *Service) historyPage(ctx context.Context, req *historyRequest) (store.HistoryPage, error) {
+	if req.at == nil {
+		return s.store.History(ctx, req.params)
+	}
+	p := req.params
+	p.Before = req.at.hi
+	out := store.HistoryPage{Total: -1}
+	for seen := 0; ; {
+		page, err := s.store.History(ctx, p)
+		if err != nil {
+			return out, err
+		}
+		for i := range page.Rows {
+			r := &page.Rows[i]
+			ok, err := s.currentSince(ctx, r, req.at.lo)
+			if err != nil {
+				return out, err
+			}
+			if ok {
+				out.Rows = append(out.Rows, *r)
+			}
+			if p.ID != "" && !r.LastUpdated.After(req.at.lo) {
+				return out, nil // what is older was superseded before
+			}
+		}
+		if seen += len(page.Rows); page.Next == "" || len(out.Rows) > 0 || seen >= maxHistoryScan {
+			out.Next = page.Next
+			return out, nil
+		}
+		p.After = page.Next
+	}
+}
+
+// currentSince says whether a version was made at lo or later, or was current
+// then. A deleted resource that was gone before had no version that was current.
+func (s *Service) currentSince(ctx context.Context, r *store.Resource, lo time.Time) (bool, error) {
+	if !r.LastUpdated.Before(lo) || r.Deleted {
+		return !r.LastUpdated.Before(lo), nil
+	}
+	next, err := s.store.Read(ctx, r.Key)
+	if err != nil || next.Version == r.Version {
+		return err == nil, err
+	}
+	if next.Version != r.Version+1 {
+		if next, err = s.store.ReadVersion(ctx, r.Key, r.Version+1); err != nil {
+			return false, err
+		}
+	}
+	return next.LastUpdated.After(lo), nil
 }
 
 func historyPath(k store.Key) string {
@@ -92,8 +154,13 @@ func (s *Service) historyRequest(p *HistoryParams) (*historyRequest, error) {
 		}
 		break
 	}
+	seen := map[string]bool{}
 	for _, q := range pairs {
-		if err := s.historyParam(&req.params, &q); err != nil {
+		if seen[q.Name] {
+			return nil, issue.New(issue.Invalid, "history.parameter", q.Name+" stands twice", "")
+		}
+		seen[q.Name] = true
+		if err := s.historyParam(req, &q); err != nil {
 			return nil, err
 		}
 		if req.query != "" {
@@ -101,14 +168,18 @@ func (s *Service) historyRequest(p *HistoryParams) (*historyRequest, error) {
 		}
 		req.query += q.Name + "=" + escapeQuery(q.Value)
 	}
+	if req.at != nil && (seen["_since"] || seen["_before"]) {
+		return nil, issue.New(issue.Invalid, "history.parameter", "_at excludes _since and _before", "")
+	}
 	return req, nil
 }
 
 // historyParam reads one parameter; a _count over the limit is cut in place.
-func (s *Service) historyParam(p *store.HistoryParams, q *search.Pair) error {
+func (s *Service) historyParam(req *historyRequest, q *search.Pair) error {
 	bad := func() error {
 		return issue.New(issue.Value, "history.parameter", q.Name+" has a value of another form", "")
 	}
+	p := &req.params
 	switch q.Name {
 	case "_count":
 		n, err := strconv.Atoi(q.Value)
@@ -117,18 +188,24 @@ func (s *Service) historyParam(p *store.HistoryParams, q *search.Pair) error {
 		}
 		p.Limit = min(n, s.limits.MaxPageSize)
 		q.Value = strconv.Itoa(p.Limit)
-	case "_since", "_before":
-		t, err := time.Parse(time.RFC3339Nano, q.Value)
+	case "_since", "_before", "_at":
+		// A plus that was not escaped reads as a space: 2026-01-01T00:00:00+08:00.
+		q.Value = strings.ReplaceAll(q.Value, " ", "+")
+		d, err := value.ParseDateTime(q.Value)
 		if err != nil {
 			return bad()
 		}
-		if q.Name == "_since" {
-			p.Since = t
-		} else {
-			p.Before = t
+		lo, hi := d.Interval(s.zone)
+		switch q.Name {
+		case "_since":
+			p.Since = lo.Time()
+		case "_before":
+			p.Before = lo.Time()
+		default:
+			req.at = &period{lo.Time(), hi.Time()}
 		}
 	default:
-		return issue.New(issue.NotSupported, "history.parameter", q.Name+" is no parameter of a history; there are _count, _since and _before", "")
+		return issue.New(issue.NotSupported, "history.parameter", q.Name+" is no parameter of a history; there are _count, _since, _before and _at", "")
 	}
 	return nil
 }

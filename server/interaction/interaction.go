@@ -65,6 +65,8 @@ type Options struct {
 	Limits  Limits
 	// Operations are those that `$name` calls. Default none.
 	Operations []Operation
+	// Integrity is what is done about references that name nothing. Default: nothing.
+	Integrity Integrity
 }
 
 // Limits are the bounds of the interactions; 0 means the default.
@@ -81,6 +83,17 @@ type Limits struct {
 	// ConflictRetries is how often a write is resolved again after another
 	// writer was first. Default 100.
 	ConflictRetries int
+	// Transactions is how many run at once; others wait. Default 8.
+	Transactions int
+	// ConditionalDelete is how many resources one conditional delete may delete; 1, the
+	// default, refuses several. At most 10,000.
+	ConditionalDelete int
+	// Referrers is how many resources are named that forbid a delete. Default 10.
+	Referrers int
+	// ReceiptTime is how long the answer to a request with an Idempotency-Key is kept. Default 24 hours.
+	ReceiptTime time.Duration
+	// OnceWait is how long a repeat waits for the first request to end. Default 10 seconds.
+	OnceWait time.Duration
 	// MaxEntries in one batch or transaction. Default store.MaxCommit (100,000).
 	MaxEntries int
 	// BodyBytes is the largest resource or bundle. Default 64 MiB.
@@ -104,6 +117,10 @@ type Service struct {
 	limits     Limits
 	cursors    sealer
 	operations *operations
+	policies   Integrity
+	referring  func() map[string][]referringParam // by type referred to
+	inFlight   inFlight
+	slots      chan struct{} // one for each transaction that runs
 	index      func(body []byte) (*search.Facts, error)
 	bodies     codec.Pool // parsers for what clients send
 	stored     codec.Pool // parsers for stored forms, which are a little larger
@@ -149,6 +166,9 @@ func New(o Options) (*Service, error) {
 	if s.operations, err = newOperations(o.Operations); err != nil {
 		return nil, err
 	}
+	s.policies = o.Integrity
+	s.referring = sync.OnceValue(s.findReferring)
+	s.slots = make(chan struct{}, s.limits.Transactions)
 	s.bodies.Options.MaxBytes = s.limits.BodyBytes
 	s.stored.Options.MaxBytes = s.limits.BodyBytes + maxMeta
 	s.index = Indexer(s.registry)
@@ -157,6 +177,12 @@ func New(o Options) (*Service, error) {
 }
 
 func (l Limits) withDefaults() Limits {
+	if l.ReceiptTime <= 0 {
+		l.ReceiptTime = 24 * time.Hour
+	}
+	if l.OnceWait <= 0 {
+		l.OnceWait = 10 * time.Second
+	}
 	or := func(v *int, def int) {
 		if *v <= 0 {
 			*v = def
@@ -167,6 +193,10 @@ func (l Limits) withDefaults() Limits {
 	or(&l.MaxIncludes, 2000)
 	or(&l.EstimateTotal, 10_000)
 	or(&l.ConflictRetries, 100)
+	or(&l.Transactions, 8)
+	or(&l.ConditionalDelete, 1)
+	l.ConditionalDelete = min(l.ConditionalDelete, store.MaxPage-1)
+	or(&l.Referrers, 10)
 	or(&l.MaxEntries, store.MaxCommit)
 	or(&l.BodyBytes, 64<<20)
 	or(&l.BatchParallel, 16)

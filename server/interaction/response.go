@@ -1,6 +1,8 @@
 package interaction
 
 import (
+	"strconv"
+
 	"meridian/fhir/codec"
 	"meridian/fhir/issue"
 )
@@ -71,7 +73,7 @@ func (s *Service) appendEntryResult(dst []byte, r *EntryResult, p *ResponseParam
 	case r.Err != nil:
 		dst = append(dst, `,"outcome":`...)
 		dst = AppendOutcome(dst, p.Outcome(r.Err))
-	case p.Return == ReturnOutcome && !r.Read:
+	case !r.Read && (p.Return == ReturnOutcome || len(r.Warnings) > 0 || r.Count > 0):
 		dst = append(dst, `,"outcome":`...)
 		dst = AppendOutcome(dst, r.Issues())
 	}
@@ -110,5 +112,8 @@ func (r *Result) Issues() []issue.Issue {
 	case Absent:
 		id, text = "write.absent", "there was nothing to delete"
 	}
-	return []issue.Issue{{Severity: issue.Information, Code: issue.Informational, ID: id, Text: text, Offset: issue.NoOffset}}
+	if r.Count > 0 {
+		text = strconv.Itoa(r.Count) + " deleted"
+	}
+	return append([]issue.Issue{{Severity: issue.Information, Code: issue.Informational, ID: id, Text: text, Offset: issue.NoOffset}}, r.Warnings...)
 }

@@ -28,6 +28,8 @@ type transaction struct {
 	targets  []subject // by entry
 	results  []EntryResult
 	writes   []store.Write
+	of       []int                    // by write, its entry
+	others   map[int][]store.Resource // by entry, what a conditional delete of many deletes beside the first
 	requires []store.Require
 	// identities are what the entries are about, true where they write it;
 	// replaced counts, by type, those written that are stored already.
@@ -48,6 +50,12 @@ type subject struct {
 }
 
 func (s *Service) transaction(ctx context.Context, entries []entry, p *BundleParams) (*BundleResult, error) {
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-ctx.Done():
+		return nil, translate(ctx.Err(), "wait for other transactions")
+	}
 	t := &transaction{s: s, entries: entries, lenient: p.Lenient, now: s.now()}
 	if err := s.operationReads(entries); err != nil {
 		return nil, err
@@ -116,6 +124,7 @@ func (t *transaction) checkReads() error {
 
 // resolve decides every write against what the store holds now.
 func (t *transaction) resolve(ctx context.Context) error {
+	t.of, t.others = t.of[:0], map[int][]store.Resource{}
 	t.targets = make([]subject, len(t.entries))
 	t.results = make([]EntryResult, len(t.entries))
 	t.writes, t.requires = t.writes[:0], t.requires[:0]
@@ -153,9 +162,27 @@ func (t *transaction) find(ctx context.Context) error {
 			return overlap(e)
 		}
 		criteria[c.key] = true
+		if e.method == "DELETE" && t.s.limits.ConditionalDelete > 1 {
+			if err := t.findMany(ctx, i, c); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := t.findOne(ctx, e, to, c); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// findMany resolves the condition of a delete of many.
+func (t *transaction) findMany(ctx context.Context, i int, c *criterion) error {
+	found, err := t.s.findMany(ctx, c)
+	if err != nil {
+		return entryError(err, t.entries[i].at+".request")
+	}
+	if t.targets[i].nothing = len(found) == 0; len(found) > 0 {
+		t.targets[i].current, t.others[i] = found[0], found[1:]
 	}
 	return nil
 }
@@ -254,6 +281,13 @@ func (t *transaction) checkIdentities(context.Context) error {
 			return overlap(e)
 		}
 		t.identities[to.current.Key] = !to.found
+		for _, other := range t.others[i] {
+			if _, ok := t.identities[other.Key]; ok {
+				return overlap(e)
+			}
+			t.identities[other.Key] = true
+			t.replaced[other.Type]++
+		}
 		if !to.current.Deleted && !to.found {
 			t.replaced[to.current.Type]++
 		}
@@ -322,13 +356,19 @@ func (t *transaction) prepare(ctx context.Context) error {
 		switch {
 		case isRead(e.method):
 		case to.nothing, e.method == "DELETE" && to.current.Deleted:
-			t.results[i].Result = Result{to.current, Absent}
+			t.results[i].Result = Result{Resource: to.current, Effect: Absent}
 		case to.found:
-			t.results[i].Result = Result{to.current, Unchanged}
+			t.results[i].Result = Result{Resource: to.current, Effect: Unchanged}
 		case e.method == "DELETE":
 			w := remove(&to.current, t.now)
-			t.writes = append(t.writes, w)
-			t.results[i].Result = Result{resourceOf(&w), Deleted}
+			t.write(i, w)
+			t.results[i].Result = Result{Resource: resourceOf(&w), Effect: Deleted}
+			if others := t.others[i]; len(others) > 0 {
+				t.results[i].Result = Result{Resource: store.Resource{Key: store.Key{Type: w.Type}, Deleted: true}, Effect: Deleted, Count: 1 + len(others)}
+				for k := range others {
+					t.write(i, remove(&others[k], t.now))
+				}
+			}
 		default:
 			if err := t.prepareBody(i, &links); err != nil {
 				return entryError(err, e.at+".resource")
@@ -358,15 +398,20 @@ func (t *transaction) prepareBody(i int, links *linker) error {
 		return err
 	}
 	if same {
-		t.results[i].Result = Result{to.current, Unchanged}
+		t.results[i].Result = Result{Resource: to.current, Effect: Unchanged}
 		return nil
 	}
 	if to.unless != nil {
 		w.Unless, w.UnlessKey = to.unless.plan, to.unless.key
 	}
-	t.writes = append(t.writes, w)
-	t.results[i].Result = Result{resourceOf(&w), effectOf(&to.current)}
+	t.write(i, w)
+	t.results[i].Result = Result{Resource: resourceOf(&w), Effect: effectOf(&to.current)}
 	return nil
+}
+
+// write adds a write of entry i.
+func (t *transaction) write(i int, w store.Write) {
+	t.writes, t.of = append(t.writes, w), append(t.of, i)
 }
 
 // commit writes what was resolved.
@@ -374,7 +419,22 @@ func (t *transaction) commit(ctx context.Context) error {
 	if len(t.writes) == 0 {
 		return nil
 	}
-	return t.s.store.Commit(ctx, store.CommitParams{Writes: t.writes, Requires: t.requires})
+	p := store.CommitParams{Writes: t.writes, Requires: append([]store.Require(nil), t.requires...)}
+	warnings, err := t.s.integrity(ctx, &p, func(write int) string { return t.entries[t.of[write]].at })
+	if err != nil {
+		return err
+	}
+	for write, list := range warnings {
+		r := &t.results[t.of[write]].Result
+		r.Warnings = append(r.Warnings, list...)
+	}
+	return t.s.commitOnce(ctx, p, func() *kept {
+		for i := range t.entries {
+			t.results[i].Read = isRead(t.entries[i].method)
+		}
+		k, _ := keepBundle(&BundleResult{Type: "transaction-response", Entries: t.results})
+		return k
+	})
 }
 
 func keyPath(k store.Key) string { return k.Type + "/" + k.ID }

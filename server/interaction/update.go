@@ -87,15 +87,12 @@ func (s *Service) replace(ctx context.Context, root element.Node, key store.Key,
 		return Result{}, err
 	}
 	if same {
-		return Result{current, Unchanged}, nil
+		return Result{Resource: current, Effect: Unchanged}, nil
 	}
 	if unless != nil {
 		w.Unless, w.UnlessKey = unless.plan, unless.key
 	}
-	if err := s.commit(ctx, w); err != nil {
-		return Result{}, err
-	}
-	return Result{resourceOf(&w), effectOf(&current)}, nil
+	return s.commit(ctx, w, effectOf(&current))
 }
 
 // taken: a conditional update whose criterion matches nothing must not

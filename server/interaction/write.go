@@ -36,6 +36,10 @@ const (
 type Result struct {
 	Resource store.Resource
 	Effect   Effect
+	// Count is how many a conditional delete of many has deleted; Resource is the first of them.
+	Count int
+	// Warnings are for the client to see: references that name nothing.
+	Warnings []issue.Issue
 }
 
 // parse reads a request body as one resource of type typ ("" for any). The
@@ -144,8 +148,15 @@ func resourceOf(w *store.Write) store.Resource {
 	return store.Resource{Key: w.Key, Version: w.Version, LastUpdated: w.LastUpdated, Deleted: w.Body == nil, Method: w.Method, Body: w.Body}
 }
 
-func (s *Service) commit(ctx context.Context, w store.Write) error {
-	return s.store.Commit(ctx, store.CommitParams{Writes: []store.Write{w}})
+// commit writes one version, which has this effect, with what the request's key and the policy of references ask for.
+func (s *Service) commit(ctx context.Context, w store.Write, effect Effect) (Result, error) {
+	p := store.CommitParams{Writes: []store.Write{w}}
+	warnings, err := s.integrity(ctx, &p, nil)
+	if err != nil {
+		return Result{}, err
+	}
+	res := Result{Resource: resourceOf(&w), Effect: effect, Warnings: warnings[0]}
+	return res, s.commitOnce(ctx, p, func() *kept { return keepResult(&res) })
 }
 
 // retryPause is how much longer each further attempt waits, up to maxRetryPause.

@@ -1,0 +1,333 @@
+package interaction
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"meridian/fhir/element"
+	"meridian/fhir/issue"
+	"meridian/fhir/schema"
+	"meridian/fhir/search"
+	"meridian/server/store"
+)
+
+// Referential integrity, by the policy of the type that is written or deleted.
+//
+// On write each literal reference to this server (Type/id, with or without the base and a version) must name a
+// resource that is there, or that the same commit writes. Where the policy is
+// enforce, the commit requires it (store.CommitParams.Requires).
+//
+// On delete no other resource may refer to it by a search parameter of type reference. Where
+// the policy is enforce, the commit makes sure of that (store.CommitParams.NoMatch), so
+// that a new reference and the delete of its target do not pass each other.
+
+// Policy is what is done about a reference that names nothing, or a delete that would leave one.
+type Policy uint8
+
+const (
+	// IntegrityOff: nothing is looked at.
+	IntegrityOff Policy = iota
+	// IntegrityWarn: it is done, and the answer says so.
+	IntegrityWarn
+	// IntegrityEnforce: it is refused: 422 for a write, 409 for a delete.
+	IntegrityEnforce
+)
+
+// Integrity is the policy of every resource type; the zero value is off.
+type Integrity struct {
+	Default Policy
+	Types   map[string]Policy
+}
+
+var policyNames = map[string]Policy{"off": IntegrityOff, "warn": IntegrityWarn, "enforce": IntegrityEnforce}
+
+// ParseIntegrity reads "warn" or "off,Patient=enforce,Observation=warn".
+func ParseIntegrity(text string) (Integrity, error) {
+	out := Integrity{Types: map[string]Policy{}}
+	for part := range strings.SplitSeq(text, ",") {
+		typ, name, typed := strings.Cut(strings.TrimSpace(part), "=")
+		if !typed {
+			name = typ
+		}
+		p, ok := policyNames[name]
+		if !ok {
+			return out, fmt.Errorf("%q is none of off, warn, enforce, nor Type=one of them", part)
+		}
+		switch {
+		case !typed:
+			out.Default = p
+		case !IsResourceType(typ):
+			return out, fmt.Errorf("%q is not a resource type of FHIR R4", typ)
+		default:
+			out.Types[typ] = p
+		}
+	}
+	return out, nil
+}
+
+func (i *Integrity) of(typ string) Policy {
+	if p, ok := i.Types[typ]; ok {
+		return p
+	}
+	return i.Default
+}
+
+// integrity looks at what a commit writes and deletes: it adds to p what the store has to make sure
+// of, and gives the warnings of each write. at names the place of a write in a bundle; nil for a single one.
+// Issue codes: business-rule (422) for references that name nothing; conflict (409) for resources that are referred to.
+func (s *Service) integrity(ctx context.Context, p *store.CommitParams, at func(write int) string) ([][]issue.Issue, error) {
+	warnings := make([][]issue.Issue, len(p.Writes))
+	if s.policies.Default == IntegrityOff && len(s.policies.Types) == 0 {
+		return warnings, nil
+	}
+	c := &integrityCheck{s: s, p: p, at: at, warnings: warnings, written: make(map[store.Key]bool, len(p.Writes))}
+	for i := range p.Writes {
+		c.written[p.Writes[i].Key] = p.Writes[i].Body != nil
+	}
+	if err := c.references(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.deletes(ctx); err != nil {
+		return nil, err
+	}
+	if len(c.failed.Issues) > 0 {
+		return nil, &c.failed
+	}
+	return warnings, nil
+}
+
+type integrityCheck struct {
+	s        *Service
+	p        *store.CommitParams
+	at       func(write int) string
+	written  map[store.Key]bool // by this commit; false for what it deletes
+	warnings [][]issue.Issue
+	failed   issue.Error
+}
+
+// maxIntegrityIssues is how many references that name nothing one answer lists.
+const maxIntegrityIssues = 100
+
+// found notes what is wrong with a write, as its policy says.
+func (c *integrityCheck) found(write int, code issue.Code, id, text, expression string) {
+	if c.at != nil {
+		place := c.at(write)
+		if expression != "" {
+			text += " (at " + expression + ")"
+		}
+		expression = place + ".resource"
+	}
+	is := issue.Issue{Severity: issue.Warning, Code: code, ID: id, Text: text, Expression: expression, Offset: issue.NoOffset}
+	if c.s.policies.of(c.p.Writes[write].Type) == IntegrityEnforce {
+		is.Severity = issue.SevError
+		if len(c.failed.Issues) < maxIntegrityIssues {
+			c.failed.Issues = append(c.failed.Issues, is)
+		}
+		return
+	}
+	if len(c.warnings[write]) < maxIntegrityIssues {
+		c.warnings[write] = append(c.warnings[write], is)
+	}
+}
+
+// pointing is a reference in a write.
+type pointing struct {
+	write int
+	to    store.Key
+	at    string // FHIRPath
+}
+
+// references checks what the written bodies refer to.
+func (c *integrityCheck) references(ctx context.Context) error {
+	var all []pointing
+	required := map[store.Key]bool{}
+	var keys []store.Key
+	for i := range c.p.Writes {
+		w := &c.p.Writes[i]
+		policy := c.s.policies.of(w.Type)
+		if w.Body == nil || policy == IntegrityOff {
+			continue
+		}
+		list, err := c.s.pointings(i, w)
+		if err != nil {
+			return err
+		}
+		for _, r := range list {
+			if there, mine := c.written[r.to]; mine && there {
+				continue
+			}
+			enforce, known := required[r.to]
+			if !known {
+				keys = append(keys, r.to)
+			}
+			required[r.to] = enforce || policy == IntegrityEnforce
+			all = append(all, r)
+		}
+	}
+	there, err := c.s.there(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		if _, mine := c.written[r.to]; mine || !there[r.to] {
+			c.found(r.write, issue.BusinessRule, "integrity.reference", "the reference names "+r.to.Type+"/"+r.to.ID+", which is not there", r.at)
+		}
+	}
+	for _, key := range keys {
+		if required[key] && there[key] {
+			c.p.Requires = append(c.p.Requires, store.Require{Key: key})
+		}
+	}
+	return nil
+}
+
+// pointings lists the literal references of a body to this server, without those to itself.
+func (s *Service) pointings(write int, w *store.Write) ([]pointing, error) {
+	parser := s.stored.Get()
+	defer s.stored.Put(parser)
+	tree, err := parser.Parse(w.Body)
+	if err != nil {
+		return nil, fmt.Errorf("references of %s/%s: %w", w.Type, w.ID, err)
+	}
+	var out []pointing
+	err = walk(tree.Root(), func(n element.Node) error {
+		if n.Name() != "reference" || n.Parent().TypeID() != schema.TypeReference || !n.HasValue() {
+			return nil
+		}
+		text, _, _ := strings.Cut(n.Text(), "#")
+		if r := s.registry.ParseReference(text); r.Local() && (r.Type != w.Type || r.ID != w.ID) {
+			out = append(out, pointing{write, store.Key{Type: r.Type, ID: r.ID}, n.Location()})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// there says which resources are there and not deleted.
+func (s *Service) there(ctx context.Context, keys []store.Key) (map[store.Key]bool, error) {
+	out := make(map[store.Key]bool, len(keys))
+	for chunk := range slices.Chunk(keys, store.MaxReadMany) {
+		got, err := s.store.ReadMany(ctx, chunk)
+		if err != nil {
+			return nil, err
+		}
+		for i := range got {
+			out[chunk[i]] = got[i].Body != nil
+		}
+	}
+	return out, nil
+}
+
+// deletes checks that nobody refers to what is deleted.
+func (c *integrityCheck) deletes(ctx context.Context) error {
+	var enforced []store.Key
+	for i := range c.p.Writes {
+		w := &c.p.Writes[i]
+		policy := c.s.policies.of(w.Type)
+		if w.Body != nil || policy == IntegrityOff {
+			continue
+		}
+		if policy == IntegrityEnforce {
+			enforced = append(enforced, w.Key)
+		}
+		plans, err := c.s.referrers([]store.Key{w.Key})
+		if err != nil {
+			return err
+		}
+		names, more, err := c.find(ctx, plans)
+		if err != nil {
+			return err
+		}
+		if len(names) == 0 {
+			continue
+		}
+		text := w.Type + "/" + w.ID + " is referred to by " + strings.Join(names, ", ")
+		if more {
+			text += " and others"
+		}
+		c.found(i, issue.Conflict, "integrity.referred", text, "")
+	}
+	if len(enforced) == 0 || len(c.failed.Issues) > 0 {
+		return nil
+	}
+	var err error
+	c.p.NoMatch, err = c.s.referrers(enforced)
+	return err
+}
+
+// find names resources that match one of plans and are not written by this commit, at most Limits.Referrers.
+func (c *integrityCheck) find(ctx context.Context, plans []*search.Plan) (names []string, more bool, err error) {
+	limit := c.s.limits.Referrers
+	for _, plan := range plans {
+		plan.Limit = min(limit+1+len(c.written), store.MaxPage)
+		page, err := c.s.store.Search(ctx, plan)
+		if err != nil {
+			return nil, false, err
+		}
+		for i := range page.Rows {
+			key := page.Rows[i].Key
+			if _, mine := c.written[key]; mine {
+				continue
+			}
+			if len(names) == limit {
+				return names, true, nil
+			}
+			names = append(names, keyPath(key))
+		}
+	}
+	return names, false, nil
+}
+
+// referringParam is a search parameter by which a type may refer to another.
+type referringParam struct{ typ, code string }
+
+// findReferring lists for each type the parameters that may refer to it.
+func (s *Service) findReferring() map[string][]referringParam {
+	out := map[string][]referringParam{}
+	for _, typ := range schema.ResourceTypes() {
+		for _, p := range s.registry.Params(typ) {
+			if p.Unsupported != "" || p.Kind != search.KindReference {
+				continue
+			}
+			targets := p.Targets
+			if len(targets) == 0 {
+				targets = schema.ResourceTypes()
+			}
+			for _, target := range targets {
+				out[target] = append(out[target], referringParam{typ, p.Code})
+			}
+		}
+	}
+	return out
+}
+
+// referrers gives, by type, the searches for what refers to one of keys.
+func (s *Service) referrers(keys []store.Key) ([]*search.Plan, error) {
+	byType := map[string][]search.Expr{}
+	known := map[string]bool{} // `patient` often says the same as `subject`
+	for _, key := range keys {
+		for _, p := range s.referring()[key.Type] {
+			q, _, err := s.registry.Parse(p.typ, []search.Pair{{Name: p.code, Value: keyPath(key)}}, false)
+			if err != nil {
+				return nil, fmt.Errorf("who refers to a %s: %w", key.Type, err)
+			}
+			plan, err := s.registry.Compile(q)
+			if err != nil {
+				return nil, fmt.Errorf("who refers to a %s: %w", key.Type, err)
+			}
+			if same := fmt.Sprintf("%s %+v", p.typ, plan.Where); !known[same] {
+				known[same] = true
+				byType[p.typ] = append(byType[p.typ], plan.Where)
+			}
+		}
+	}
+	var plans []*search.Plan
+	for _, typ := range schema.ResourceTypes() {
+		if of := byType[typ]; len(of) > 0 {
+			plans = append(plans, &search.Plan{Type: typ, Where: search.Or{Of: of}, Limit: 1})
+		}
+	}
+	return plans, nil
+}
