@@ -115,12 +115,9 @@ func (s *Service) patchOnce(ctx context.Context, doc *patch.Patch, p *PatchParam
 		return Result{}, err
 	}
 	if same {
-		return Result{current, Unchanged}, nil
+		return Result{Resource: current, Effect: Unchanged}, nil
 	}
-	if err := s.commit(ctx, w); err != nil {
-		return Result{}, err
-	}
-	return Result{resourceOf(&w), Updated}, nil
+	return s.commit(ctx, w, Updated)
 }
 
 func noMatch(typ string) error {
