@@ -11,8 +11,8 @@ import (
 )
 
 // batch carries out entries one by one in their order, each for itself.
-// Neighbouring writes of different resources without a criterion run at the
-// same time, since their order cannot be seen.
+// Neighbouring reads, and neighbouring writes of different resources without a
+// criterion, run at the same time, since their order cannot be seen.
 //
 // https://hl7.org/fhir/R4/http.html#brules
 func (s *Service) batch(ctx context.Context, entries []entry, p *BundleParams) *BundleResult {
@@ -61,8 +61,21 @@ func (r *batchRun) perform(ctx context.Context, i int) {
 	r.progress(int(r.done.Add(1)), len(r.entries))
 }
 
+// reads counts the entries from the first on that only read.
+func reads(entries []entry) int {
+	for n := range entries {
+		if e := &entries[n]; e.err != nil || !isRead(e.method) || e.target.Operation != "" {
+			return n
+		}
+	}
+	return len(entries)
+}
+
 // independent counts the entries from the first on that may run together, at least 1.
 func independent(entries []entry) int {
+	if n := reads(entries); n > 0 {
+		return n
+	}
 	seen := map[store.Key]bool{}
 	for n := range entries {
 		e := &entries[n]

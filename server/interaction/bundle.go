@@ -2,7 +2,9 @@ package interaction
 
 import (
 	"context"
+	"encoding/base64"
 	"strconv"
+	"strings"
 	"time"
 
 	"meridian/fhir/element"
@@ -154,6 +156,9 @@ func (s *Service) checkEntry(e *entry) error {
 		}
 		return bad("an operation is called by GET or POST")
 	}
+	if t.Search {
+		return s.searchEntry(e)
+	}
 	switch e.method {
 	case "GET", "HEAD":
 		return nil
@@ -191,6 +196,50 @@ func (s *Service) checkEntry(e *entry) error {
 		return checkBodyID(e.root, t.ID, e.at+".resource.id")
 	}
 	return nil
+}
+
+// searchEntry makes of GET or POST Patient/_search a search by GET. The parameters of
+// a POST stand in the url, in a Binary with a form, or in both.
+//
+// https://hl7.org/fhir/R4/http.html#search
+func (s *Service) searchEntry(e *entry) error {
+	if isRead(e.method) {
+		return nil
+	}
+	if e.method != "POST" {
+		return issue.New(issue.Invalid, "bundle.request", "a search is sent by GET or POST", e.at+".request")
+	}
+	e.method = "GET"
+	if !e.root.Valid() {
+		return nil
+	}
+	form, err := formOf(e.root)
+	if err != nil {
+		return locate(err, e.at+".resource")
+	}
+	e.target.Query = strings.Trim(e.target.Query+"&"+form, "&")
+	return nil
+}
+
+// formOf reads a Binary that holds the parameters of a search by POST.
+func formOf(root element.Node) (string, error) {
+	typ, _, _ := strings.Cut(root.Child("contentType").Text(), ";")
+	if root.Type().Name != "Binary" || strings.TrimSpace(typ) != formType {
+		return "", issue.New(issue.Invalid, "bundle.form", "the parameters of a search by POST stand in the url, or in a Binary with the contentType "+formType, "")
+	}
+	data, err := decodeData(root)
+	return string(data), err
+}
+
+const formType = "application/x-www-form-urlencoded"
+
+// decodeData gives the bytes of a Binary.
+func decodeData(root element.Node) ([]byte, error) {
+	data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(root.Child("data").Text()), ""))
+	if err != nil {
+		return nil, issue.New(issue.Value, "binary.data", "the data of the Binary is not base64", "Binary.data")
+	}
+	return data, nil
 }
 
 // read carries out a GET or HEAD.

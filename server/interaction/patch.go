@@ -2,7 +2,6 @@ package interaction
 
 import (
 	"context"
-	"encoding/base64"
 	"strings"
 	"time"
 
@@ -203,10 +202,9 @@ func (s *Service) binaryPatch(root element.Node) (*patch.Patch, error) {
 	if !ok {
 		return nil, issue.New(issue.NotSupported, "patch.content-type", "the contentType of a patch is one of "+strings.Join(PatchFormats(), ", "), "Binary.contentType")
 	}
-	data := strings.Join(strings.Fields(root.Child("data").Text()), "")
-	body, err := base64.StdEncoding.DecodeString(data)
+	body, err := decodeData(root)
 	if err != nil {
-		return nil, issue.New(issue.Value, "patch.data", "the data of the Binary is not base64", "Binary.data")
+		return nil, err
 	}
 	return s.patchDocument(body, f)
 }

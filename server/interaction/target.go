@@ -11,7 +11,7 @@ import (
 // A target is what the address of an interaction names, relative to the base:
 //
 //	Patient            Type
-//	Patient?name=x     Type, Query
+//	Patient?name=x     Type, Query; so is Patient/_search?name=x, with Search
 //	Patient/1          Type, ID
 //	Patient/1/_history            Type, ID, History
 //	Patient/1/_history/2          Type, ID, Version
@@ -23,6 +23,8 @@ type target struct {
 	Version  uint64
 	History  bool
 	Metadata bool
+	// Search says that _search stands behind the type: a POST is a search, too.
+	Search bool
 	// Operation is the name behind the dollar; Version is set for Patient/1/_history/2/$meta.
 	Operation string
 	Query     string
@@ -62,6 +64,10 @@ func (s *Service) parseTarget(url string) (target, error) {
 
 // parsePath reads what follows the type: id, _history, version.
 func (t *target) parsePath(parts []string) error {
+	if len(parts) == 1 && parts[0] == "_search" {
+		t.Search = true
+		return nil
+	}
 	if len(parts) > 0 && parts[0] != "_history" {
 		if t.ID = parts[0]; strings.HasPrefix(t.ID, "$") || strings.HasPrefix(t.ID, "_") {
 			return noSuchInteraction()
