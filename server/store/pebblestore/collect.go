@@ -108,19 +108,14 @@ func (r *run) sortValue(b []byte, number uint64, o search.Order, p *paramName) (
 	if p.flags.Load()&paramLoose == 0 {
 		return b, false
 	}
-	facts := r.factsOf(number)
-	if facts == nil {
+	f := r.forwardFact(number, o.Param)
+	switch {
+	case f == nil:
 		return b, false
+	case o.Desc:
+		return append(b, f.High...), true
 	}
-	for i := range facts.Forward {
-		if f := &facts.Forward[i]; f.Param == o.Param {
-			if o.Desc {
-				return append(b, f.High...), true
-			}
-			return append(b, f.Low...), true
-		}
-	}
-	return b, false
+	return append(b, f.Low...), true
 }
 
 // result is the first hits in order.
@@ -141,7 +136,7 @@ func (c *collect) compare(a, b *hit) int {
 			return d
 		}
 	}
-	return c.direct(0, cmp.Compare(a.number, b.number))
+	return c.tie(a.number, b.number)
 }
 
 // compareTo is compare with the match at hand on the left.
@@ -156,7 +151,7 @@ func (c *collect) compareTo(number uint64, b *hit) int {
 			return d
 		}
 	}
-	return c.direct(0, cmp.Compare(number, b.number))
+	return c.tie(number, b.number)
 }
 
 // direct turns a comparison around where the i-th sort key runs downward.
@@ -165,6 +160,14 @@ func (c *collect) direct(i, d int) int {
 		return -d
 	}
 	return d
+}
+
+// tie compares numbers in the direction of the plan.
+func (c *collect) tie(a, b uint64) int {
+	if c.r.down {
+		return cmp.Compare(b, a)
+	}
+	return cmp.Compare(a, b)
 }
 
 func missingLast(x, y bool) int {

@@ -166,3 +166,93 @@ func TestWhatChainsRead(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatDenseSearchesRead bounds what first pages read where a large part of
+// 100,000 resources matches: a multiple of the page, not of the matches.
+func TestWhatDenseSearchesRead(t *testing.T) {
+	s, err := Open(Options{Dir: "db", FS: vfs.NewMem(), Index: storetest.Index})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	n := 100_000
+	if testing.Short() {
+		n = 10_000
+	}
+	letters := func(i int) string {
+		return string([]byte{boundAlphabet[i>>12&63], boundAlphabet[i>>6&63], boundAlphabet[i&63]})
+	}
+	for from := 0; from < n; from += 500 {
+		var samples []storetest.Sample
+		for i := from; i < from+500; i++ {
+			// As dates have it: minutes of some months, in another order than that of writing.
+			at, value := "-v"+letters(i*7919%n)+"------", letters(i*31%4000)
+			status := "final"
+			if i%33 == 0 {
+				status = "amended"
+			}
+			samples = append(samples, storetest.Sample{Type: "Observation", ID: fmt.Sprintf("%06d", i), Facts: []storetest.Fact{storetest.Token("status", "s", status), storetest.Token("code", "c", fmt.Sprint("c", i%10)),
+				storetest.Token("identifier", "id", fmt.Sprint(i)), storetest.Ref("subject", "Patient", fmt.Sprint("p", i/500)), storetest.Text("note", fmt.Sprint("note ", i%7)),
+				storetest.Span("date", at, at+"0"), storetest.Span("value", value, value+"0", "mg")}})
+		}
+		commit(t, s, samples...)
+	}
+	point := func(param, value string) search.Expr {
+		return search.Point{Key: search.Key{Param: param, Value: value}}
+	}
+	and := func(of ...search.Expr) search.Expr { return search.And{Of: of} }
+	final, code, patient := point("status", "final"), point("code", "c3"), search.Point{Key: search.Key{Param: "subject", Scope: "Patient", Value: "p7"}}
+	above := func(i int) search.Expr { return search.Box{Param: "value", LoMin: letters(i)} }
+	by := func(params ...string) (sort []search.Order) {
+		for _, p := range params {
+			o := search.Order{Param: p}
+			if p[0] == '-' {
+				o = search.Order{Param: p[1:], Desc: true}
+			}
+			sort = append(sort, o)
+		}
+		return sort
+	}
+	for _, c := range []struct {
+		rule  string
+		where search.Expr
+		sort  []search.Order
+		most  int // keys read, rows and all
+	}{
+		{"status=final", final, nil, 60},
+		{"code=X&value=gt", and(code, above(2000)), nil, 200},
+		{"code=X&value=gt, by date downward", and(code, above(2000)), by("-date"), 2000},
+		{"status=final&value=gt", and(final, above(2000)), nil, 700},
+		{"status=final&value=gt, by date downward", and(final, above(2000)), by("-date"), 300},
+		{"value=gt, by value", above(2000), by("value"), 300},
+		{"value=gt, of a thousandth", and(final, above(3996)), nil, 1500},
+		{"status=final, by date downward", final, by("-date"), 150},
+		{"by date and id", final, by("-date", "_id"), 300},
+		{"by status and date downward", nil, by("status", "-date"), 2500},
+		{"by status downward and date", nil, by("-status", "date"), 300},
+		{"by code and id", final, by("code", "_id"), 1200},
+		{"by identifier", final, by("identifier"), 1200},
+		{"by subject and date", final, by("subject", "-date"), 2200},
+		{"by subject", final, by("subject"), 500},
+		{"of a patient, by status and date", patient, by("status", "-date"), 3000},
+		{"by code, by status, by date", final, by("code", "status", "date"), 3000},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			p := search.Plan{Type: "Observation", Where: c.where, Sort: c.sort, Limit: 20}
+			for page := range 3 {
+				got, err := s.Search(store.WithExplain(t.Context()), &p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Logf("%s: read %d, checked %d, found %d", got.Explain.Strategy, got.Explain.Read, got.Explain.Checked, got.Explain.Found)
+				if got.Explain.Read > c.most {
+					t.Errorf("page %d read %d keys, at most %d: %s", page+1, got.Explain.Read, c.most, got.Explain.Strategy)
+				}
+				if !got.More {
+					break
+				}
+				p.After = &got.Rows[len(got.Rows)-1].At
+			}
+		})
+	}
+}

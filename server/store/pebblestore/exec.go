@@ -106,12 +106,12 @@ func (e *exec) iter(lower, upper []byte) *pebble.Iterator {
 	return it
 }
 
-// listIter opens the iterator of a list.
-func (e *exec) listIter(prefix []byte) *pebble.Iterator {
+// listIter opens the iterator of a list or a walk.
+func (e *exec) listIter(lower, upper []byte) *pebble.Iterator {
 	if e.passing == nil {
-		return e.iter(prefix, after(prefix))
+		return e.iter(lower, upper)
 	}
-	it := e.open(prefix, after(prefix))
+	it := e.open(lower, upper)
 	if it != nil {
 		*e.passing = append(*e.passing, it)
 	}

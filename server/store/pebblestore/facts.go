@@ -163,7 +163,10 @@ func (e *encoder) param(set *keySet, p *paramName, number uint64, keys []search.
 		e.forward(set, p, number, func(b []byte) []byte { return appendPlain(b, f) })
 		e.sort(set, p, number, f)
 	case f != nil:
-		flags |= paramLoose
+		flags |= paramLoose | looseOrder(keys, f)
+	}
+	if f == nil && len(keys) > 0 {
+		flags |= paramHollow
 	}
 	if f != nil && f.Low != f.High {
 		flags |= paramMulti
@@ -171,6 +174,36 @@ func (e *encoder) param(set *keySet, p *paramName, number uint64, keys []search.
 	if flags != 0 {
 		e.names.mark(e.typ, p, flags)
 	}
+}
+
+// looseOrder says how a walk finds sort values that are not in D among the keys.
+func looseOrder(keys []search.Key, f *search.Forward) (flags uint32) {
+	low, high := false, false
+	for i := range keys {
+		k := &keys[i]
+		if strings.IndexFunc(k.Value, func(r rune) bool { return r < ' ' }) >= 0 {
+			return paramApart // a value "a\tb" would stand behind "a b"
+		}
+		if k.Scope == "" {
+			low, high = low || k.Value == f.Low, high || k.Value == f.High
+		}
+	}
+	if low && high {
+		return 0
+	}
+	for i := range keys {
+		k := &keys[i]
+		low, high = low || isReference(k, f.Low), high || isReference(k, f.High)
+	}
+	if low && high {
+		return paramScoped
+	}
+	return paramApart
+}
+
+// isReference says whether a sort value is that of a key in a scope.
+func isReference(k *search.Key, text string) bool {
+	return k.Scope != "" && len(text) == len(k.Scope)+1+len(k.Value) && strings.HasPrefix(text, k.Scope) && text[len(k.Scope)] == '/' && strings.HasSuffix(text, k.Value)
 }
 
 // posting ends the P or W that begins at at.

@@ -76,7 +76,7 @@ type keyList struct {
 }
 
 func (e *exec) keyList(prefix []byte, desc bool, accept func(rest, value []byte) bool) list {
-	it := e.listIter(prefix)
+	it := e.listIter(prefix, after(prefix))
 	if it == nil {
 		return emptyList{}
 	}
@@ -140,7 +140,7 @@ func (l *keyList) remaining(limit int) int {
 	case l.valid:
 		lower = appendNumber(lower, l.place)
 	}
-	it := l.e.iter(lower, upper)
+	it := l.e.listIter(lower, upper)
 	if it == nil {
 		return 0
 	}

@@ -22,11 +22,12 @@ import (
 //
 // Values are uvarints: the number, then for a parameter its flags.
 type names struct {
-	mu      sync.RWMutex
-	types   map[string]*typeName
-	numbers []*typeName // by number-1
-	scopes  map[string]uint32
-	dirty   []nameRecord // given or changed, not yet in a batch
+	mu         sync.RWMutex
+	types      map[string]*typeName
+	numbers    []*typeName // by number-1
+	scopes     map[string]uint32
+	scopeNames []string     // by number
+	dirty      []nameRecord // given or changed, not yet in a batch
 }
 
 type nameRecord struct{ key, value []byte }
@@ -56,6 +57,12 @@ const (
 	paramOdd
 	// paramMulti: more than one key in a scope, or lowest and highest differ.
 	paramMulti
+	// paramHollow: keys and no sort value.
+	paramHollow
+	// paramScoped: sort values that are not in D and are scope, slash, value of a key; else they are keys of the empty scope.
+	paramScoped
+	// paramApart: sort values that are not in D and in no key, or out of order among the keys.
+	paramApart
 )
 
 func newNames() *names {
@@ -85,7 +92,7 @@ func (n *names) load(db *pebble.DB) error {
 		case 't':
 			n.addType(string(key[2:]), uint32(number))
 		case 's':
-			n.scopes[string(key[2:])] = uint32(number)
+			n.addScope(string(key[2:]), uint32(number))
 		case 'p':
 			typ, name, ok := cutNum(key[2:])
 			flags, _ := binary.Uvarint(value[size:])
@@ -150,6 +157,24 @@ func (n *names) scope(name string) (uint32, bool) {
 	return s, ok
 }
 
+// scopeName is the name of a scope, empty when there is none of that number.
+func (n *names) scopeName(number uint32) string {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if int(number) >= len(n.scopeNames) {
+		return ""
+	}
+	return n.scopeNames[number]
+}
+
+func (n *names) addScope(name string, number uint32) {
+	n.scopes[name] = number
+	for len(n.scopeNames) <= int(number) {
+		n.scopeNames = append(n.scopeNames, "")
+	}
+	n.scopeNames[number] = name
+}
+
 // giveType is typ, giving a number where there is none.
 func (n *names) giveType(name string) *typeName {
 	if t := n.typ(name); t != nil {
@@ -190,7 +215,7 @@ func (n *names) giveScope(name string) (uint32, error) {
 		return 0, fmt.Errorf("more than %d code systems, units and reference types: %w", MaxScopes, store.ErrTooLarge)
 	}
 	s := uint32(len(n.scopes))
-	n.scopes[name] = s
+	n.addScope(name, s)
 	n.write(append([]byte{prefixName, 's'}, name...), uint64(s))
 	return s, nil
 }

@@ -27,7 +27,7 @@ type pointList struct {
 }
 
 func (e *exec) pointList(prefix []byte, desc bool) *pointList {
-	return e.pointsOn(e.listIter(prefix), prefix, desc)
+	return e.pointsOn(e.listIter(prefix, after(prefix)), prefix, desc)
 }
 
 func (e *exec) pointsOn(it *pebble.Iterator, prefix []byte, desc bool) *pointList {

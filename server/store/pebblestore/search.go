@@ -47,6 +47,7 @@ type run struct {
 	plan     *search.Plan
 	want     int // rows wanted: the page and one more, which tells that there are more
 	where    node
+	down     bool // rows with equal sort values are in descending order of numbers
 	hits     []hit
 	rows     []store.Row
 	strategy string
@@ -66,24 +67,30 @@ func (r *run) execute(ctx context.Context, s *Store, t *typeName, limit int) err
 	r.limit = limit
 	defer r.exec.close()
 	r.where = r.build(r.plan.Where)
+	r.down = len(r.plan.Sort) > 0 && r.plan.Sort[0].Desc
 	if r.err == nil {
-		if len(r.plan.Sort) == 0 {
-			r.byNumber()
-		} else {
-			r.sorted()
-		}
+		r.make()
 	}
 	r.fetch()
 	return r.err
+}
+
+// make finds the hits.
+func (r *run) make() {
+	if len(r.plan.Sort) == 0 {
+		r.byNumber()
+	} else {
+		r.sorted()
+	}
 }
 
 // byNumber takes the first matches in the order of numbers.
 func (r *run) byNumber() {
 	var at uint64
 	if r.plan.After != nil {
-		at = r.plan.After.Number + 1
+		at = place(r.plan.After.Number, r.down) + 1
 	}
-	l := r.drive(r.where, false)
+	l := r.drive(r.where, r.down)
 	if c, ok := l.(*conjunction); ok {
 		c.page = true
 	}
@@ -93,10 +100,12 @@ func (r *run) byNumber() {
 		if !ok {
 			return
 		}
-		if r.residual(p) {
-			r.hits = append(r.hits, r.hit(p, nil))
+		if number := place(p, r.down); r.residual(number) {
+			r.hits = append(r.hits, r.hit(number, nil))
 		}
-		at = p + 1
+		if at = p + 1; at == 0 {
+			return
+		}
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // would be cheaper, which costs a tenth of it. A walk that was chosen and
 // needs twice what it foretold is asked again. Nothing done is lost.
 func (r *run) sorted() {
-	w := r.newWalk()
+	w := r.newWalker()
 	c := r.newCollect()
 	if w == nil {
 		c.run(math.MaxInt)
@@ -41,7 +41,26 @@ func (r *run) sorted() {
 		r.hits, r.strategy = c.result(), "collect and sort"
 		return
 	}
-	r.hits, r.strategy = w.hits[:min(len(w.hits), r.want)], w.name()
+	r.hits, r.strategy = w.taken()[:min(len(w.taken()), r.want)], w.name()
+}
+
+// walker is a walk of either kind.
+type walker interface {
+	run(units int) (done bool)
+	needs() int
+	taken() []hit
+	name() string
+}
+
+// newWalker is nil when nothing stands in the order asked for.
+func (r *run) newWalker() walker {
+	if w := r.newWalk(); w != nil {
+		return w
+	}
+	if w := r.newValueWalk(); w != nil {
+		return w
+	}
+	return nil
 }
 
 // collectUnits is what collecting one match costs.

@@ -17,11 +17,11 @@ import (
 
 // formatVersion is the version of the key space. One of olderFormats is
 // rebuilt into it, another one is not opened.
-const formatVersion = "2"
+const formatVersion = "3"
 
 // olderFormats are those whose M, N, R, V, I, L and Q are as they are now:
-// "1" had no runs (run.go).
-var olderFormats = []string{"1"}
+// "1" had no runs (run.go), "2" fewer flags of parameters (names.go).
+var olderFormats = []string{"1", "2"}
 
 // Names of M.
 const (

@@ -43,7 +43,7 @@ type entry struct {
 // newWalk is nil when no list is in the order asked for.
 func (r *run) newWalk() *walk {
 	w := &walk{r: r, order: r.plan.Sort[0]}
-	if len(r.plan.Sort) > 1 {
+	if len(r.plan.Sort) > 1 || r.down != w.order.Desc {
 		w.group = r.newCollect()
 	}
 	at := r.plan.After
@@ -63,7 +63,7 @@ func (r *run) newWalk() *walk {
 	if w.param != nil && w.param.flags.Load()&(paramRanged|paramMulti|paramOdd) == paramRanged {
 		lower, upper = w.narrow(lower, upper)
 	}
-	if w.iter = r.iter(lower, upper); w.iter == nil {
+	if w.iter = r.listIter(lower, upper); w.iter == nil {
 		return nil
 	}
 	if at != nil {
@@ -183,7 +183,7 @@ func (w *walk) gather(boxes []search.Box, from, to []byte) bool {
 			if sp.lower[0] != prefixWide {
 				continue
 			}
-			it := w.r.iter(sp.lower, sp.upper)
+			it := w.r.listIter(sp.lower, sp.upper)
 			if it == nil {
 				return false
 			}
@@ -252,8 +252,12 @@ func (w *walk) name() string {
 }
 
 // needs foretells what fills the page, at the rate at which hits came so far.
-func (w *walk) needs() int {
-	return int(float64(w.spent) * float64(w.r.want-len(w.hits)) / max(float64(len(w.hits)), 0.5))
+func (w *walk) needs() int { return foretell(w.spent, w.r.want, len(w.hits)) }
+
+func (w *walk) taken() []hit { return w.hits }
+
+func foretell(spent, want, hits int) int {
+	return int(float64(spent) * float64(want-hits) / max(float64(hits), 0.5))
 }
 
 // run goes on until the page is full or the walk is over (true), or so many units are spent.

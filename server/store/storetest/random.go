@@ -166,8 +166,8 @@ func (r *random) expr(depth int) search.Expr {
 
 func (r *random) plan() search.Plan {
 	p := search.Plan{Type: pick(r, "Observation", "Observation", "Patient"), Where: r.expr(3), Limit: pick(r, 1, 2, 3, 7, 50)}
-	for range r.IntN(3) {
-		p.Sort = append(p.Sort, search.Order{Param: pick(r, "date", "value", "when", "when", "name", "_id", "code"), Desc: r.IntN(2) == 0})
+	for range pick(r, 0, 1, 1, 2, 3) {
+		p.Sort = append(p.Sort, search.Order{Param: pick(r, "date", "value", "when", "when", "name", "_id", "code", "subject"), Desc: r.IntN(2) == 0})
 	}
 	if r.IntN(8) == 0 {
 		note := fmt.Sprintf(`"note":"%d"`, r.IntN(3))
