@@ -40,14 +40,29 @@ func (s *Service) Operate(ctx context.Context, p OperateParams) (OperationResult
 		return OperationResult{}, err
 	}
 	if p.ContentType != "" || len(p.Body) == 0 {
-		return s.operate(ctx, r, &p, element.Node{})
+		return s.operate(ctx, r, &p, element.Node{}, nil)
 	}
 	root, done, err := s.parse(p.Body, "")
 	if err != nil {
+		if invalid := issue.As(err); r.Invalid && invalid != nil && aboutResource(invalid) {
+			return s.operate(ctx, r, &p, element.Node{}, invalid)
+		}
 		return OperationResult{}, err
 	}
 	defer done()
-	return s.operate(ctx, r, &p, root)
+	return s.operate(ctx, r, &p, root, nil)
+}
+
+// aboutResource says that issues are about a resource that was sent: not about
+// a Parameters around it, and not that the body is no JSON, or none of a resource.
+func aboutResource(e *issue.Error) bool {
+	for _, is := range e.Issues {
+		rest, inParameters := strings.CutPrefix(is.Expression, "Parameters")
+		if is.Severity == issue.Fatal || is.Code == issue.TooLong || is.Code == issue.TooCostly || inParameters && !strings.Contains(rest, "].resource") {
+			return false
+		}
+	}
+	return true
 }
 
 // TakesRaw says that the body of a call is handed to the operation as it is.
@@ -90,8 +105,8 @@ func (s *Service) operationAt(p *OperateParams) (*registered, error) {
 
 // operate reads the parameters and runs the operation. root is the resource
 // that was sent, if any.
-func (s *Service) operate(ctx context.Context, r *registered, p *OperateParams, root element.Node) (OperationResult, error) {
-	c := &OperationCall{Service: s, Definition: r.OperationDefinition, Level: levelOf(p.Key), Key: p.Key, Version: p.Version, Lenient: p.Lenient}
+func (s *Service) operate(ctx context.Context, r *registered, p *OperateParams, root element.Node, invalid *issue.Error) (OperationResult, error) {
+	c := &OperationCall{Invalid: invalid, Service: s, Definition: r.OperationDefinition, Level: levelOf(p.Key), Key: p.Key, Version: p.Version, Lenient: p.Lenient}
 	query := p.Query
 	if r.Paged {
 		var err error
@@ -108,10 +123,12 @@ func (s *Service) operate(ctx context.Context, r *registered, p *OperateParams, 
 		in.body(root)
 	}
 	in.pairs(query)
-	if p.ContentType != "" && len(in.failed.Issues) > 0 || p.ContentType == "" {
-		if err := in.finish(); err != nil {
-			return OperationResult{}, err
-		}
+	// What a body that is no Parameters leaves out cannot be said.
+	if p.ContentType == "" && invalid == nil {
+		in.cardinality(r.Params, in.values, "")
+	}
+	if len(in.failed.Issues) > 0 {
+		return OperationResult{}, &in.failed
 	}
 	c.Params, c.Query = in.values, in.query
 	if r.Paged {
@@ -222,7 +239,7 @@ func (s *Service) entryOperation(ctx context.Context, e *entry, lenient bool) En
 		var r *registered
 		if r, err = s.operationAt(&p); err == nil {
 			var res OperationResult
-			res, err = s.operate(ctx, r, &p, e.root)
+			res, err = s.operate(ctx, r, &p, e.root, nil)
 			if err == nil && res.ContentType != "" {
 				err = issue.New(issue.NotSupported, "operation.bundle", "what $"+r.Name+" answers is no resource and has no place in a bundle", "")
 			}

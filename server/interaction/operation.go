@@ -44,6 +44,8 @@ type OperationDefinition struct {
 	Search bool
 	// Paged: the answer may have a link to more, made with OperationCall.Next; then all of Params are primitive.
 	Paged bool
+	// Invalid: a body whose resource is not valid is no error; Run finds the issues in OperationCall.Invalid.
+	Invalid bool
 	// Raw lists content types of bodies that are no Parameters and are handed over as they are ("application/graphql").
 	Raw []string
 	// Documentation says in a sentence or two what it does and where it deviates; Markdown.
@@ -86,6 +88,8 @@ type OperationCall struct {
 	// Body and ContentType are of a call whose content type the definition lists in Raw.
 	Body        []byte
 	ContentType string
+	// Invalid holds what is wrong with the body, of an operation with Invalid: Params then has only what the address says.
+	Invalid *issue.Error
 	// State is what Next was given when it made the link that is followed now; nil on the first page.
 	State []byte
 	// Token is the cursor of that link, for the self link.

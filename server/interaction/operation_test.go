@@ -73,13 +73,13 @@ func TestOperationParametersAreChecked(t *testing.T) {
 				r.body(mustParse(t, c.body))
 			}
 			r.pairs(c.query)
-			err := r.finish()
+			r.cardinality(r.def.Params, r.values, "")
 			got := ""
-			if e := issue.As(err); e != nil {
-				got = e.Issues[0].ID
+			if len(r.failed.Issues) > 0 {
+				got = r.failed.Issues[0].ID
 			}
 			if got != c.want {
-				t.Errorf("issue %q, want %q: %v", got, c.want, err)
+				t.Errorf("issue %q, want %q: %v", got, c.want, r.failed.Issues)
 			}
 		})
 	}

@@ -33,15 +33,7 @@ func (r *paramReader) fail(code issue.Code, id, text, at string) {
 	}
 }
 
-// finish checks how often each parameter was sent.
-func (r *paramReader) finish() error {
-	r.cardinality(r.def.Params, r.values, "")
-	if len(r.failed.Issues) > 0 {
-		return &r.failed
-	}
-	return nil
-}
-
+// cardinality checks how often each parameter was sent.
 func (r *paramReader) cardinality(params []OperationParameter, values []OperationValue, at string) {
 	for i := range params {
 		p := &params[i]

@@ -4,6 +4,8 @@
 //	$everything  everything.go      all about a patient, an encounter
 //	$lastn       lastn.go           the newest observations of each code
 //	$stats       stats.go           statistics of measured values
+//	$validate    validate.go        structure of a resource
+//	$diff        diff.go            two versions as a patch
 //	$meta …      meta.go            profiles, tags, labels
 //
 // An operation sees parameters that agree with its definition, and reads and
@@ -29,6 +31,8 @@ func List() []interaction.Operation {
 		operation{encounterEverythingDefinition(), runEverything},
 		operation{lastnDefinition(), lastn},
 		operation{statsDefinition(), runStats},
+		operation{diffDefinition(), runDiff},
+		operation{validateDefinition(), validate},
 		operation{metaDefinition(), meta},
 		operation{metaAddDefinition(), metaAdd},
 		operation{metaDeleteDefinition(), metaDelete},
