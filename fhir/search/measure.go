@@ -70,6 +70,10 @@ func (r numberRange) inBase(m *measure) (numberRange, bool) {
 	if r.loEnd == bounded {
 		r.lo, ok = m.base(r.lo)
 	}
+	if r.point {
+		r.hi = r.lo
+		return r, ok
+	}
 	if r.hiEnd == bounded && ok {
 		r.hi, ok = m.base(r.hi)
 	}

@@ -132,6 +132,7 @@ type numberRange struct {
 	lo, hi         value.Decimal
 	loEnd, hiEnd   end
 	loOpen, hiOpen bool // the end itself does not belong to the range
+	point          bool // lo is hi
 }
 
 type end uint8
@@ -142,7 +143,7 @@ const (
 )
 
 func point(d value.Decimal) numberRange {
-	return numberRange{lo: d, hi: d, loEnd: bounded, hiEnd: bounded}
+	return numberRange{lo: d, hi: d, loEnd: bounded, hiEnd: bounded, point: true}
 }
 
 func (r numberRange) some() bool { return r.loEnd == bounded || r.hiEnd == bounded }
@@ -216,6 +217,12 @@ func (b *builder) rangeOf(n element.Node) (numberRange, unit) {
 // bounds appends the range key of r.
 func (b *builder) bounds(r numberRange) span {
 	at := uint32(len(b.buf))
+	if r.point {
+		b.buf = r.lo.AppendKey(b.buf)
+		end := len(b.buf)
+		b.buf = append(append(b.buf, RangeSep...), b.buf[at:end]...)
+		return span{at, uint32(len(b.buf))}
+	}
 	if r.loEnd == unbounded {
 		b.buf = append(b.buf, value.KeyMin...)
 	} else if b.buf = r.lo.AppendKey(b.buf); r.loOpen {

@@ -252,12 +252,14 @@ func TestLimits(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"code=a|b,c", `name:exact=a\,b`, "date=ge2026-01-01T10:00Z", "value-quantity=lt5.4|http://x|mg", "subject:Patient=1", "_sort=-date",
-		"_include=Observation:subject", "combo-code:not=x", "_id=1", "patient:identifier=a|b", "_has:a:b:c=d", "a.b:c=d", "probability=1e5", "_elements=code"} {
+		"_include=Observation:subject", "combo-code:not=x", "_id=1", "patient:identifier=a|b", "_has:a:b:c=d", "a.b:c=d", "probability=1e5", "_elements=code", "code:text=hemo 血", "code:code-text=a b", "identifier:of-type=a|b|c", `code:in=http://vs/[{"System":"a"\,"Codes":["b"]}]`,
+		"code:below=a|bc", "_profile:above=http://a/b|1.2", "code-value-quantity=a$gt5|http://unitsofmeasure.org|mg,b\\$1$2", "near=1|2|3|km", `_text=(a or "b c") and 血糖病`, "_content=x",
+		"value-quantity=ap5|http://unitsofmeasure.org|[degF]"} {
 		f.Add("Observation", s, true)
 		f.Add("Patient", s, false)
 	}
-	r := testRegistry(f)
-	root := parseBody(f, []byte(observation(`"subject":{"reference":"Patient/1"},"valueQuantity":{"value":5,"unit":"mg"}`)))
+	r := fullRegistry(f)
+	root := parseBody(f, []byte(observation(`"subject":{"reference":"Patient/1","display":"a b 血糖病"},"valueQuantity":{"value":5,"unit":"mg","system":"http://unitsofmeasure.org","code":"mg"}`)))
 	f.Fuzz(func(t *testing.T, typ, s string, lenient bool) {
 		var in []Pair
 		for _, part := range strings.Split(s, "&") {

@@ -46,28 +46,10 @@ func runeClass(r rune) int {
 // one of Han or kana. Nil at the end.
 func (w *wordScanner) next() (word []byte, run bool) {
 	for len(w.rest) > 0 {
-		start, end, class := 0, 0, divides
-		for end < len(w.rest) {
-			r, n := rune(w.rest[end]), 1
-			if r >= utf8.RuneSelf {
-				r, n = utf8.DecodeRune(w.rest[end:])
-			}
-			c := runeClass(r)
-			switch {
-			case c == joins && class != divides:
-			case class == divides:
-				start, class = end, c
-				if c == joins {
-					class = ofWord
-				}
-			case c != class:
-				goto done
-			}
-			end += n
+		if w.ascii() {
+			return w.fold, false
 		}
-	done:
-		text := w.rest[start:end]
-		w.rest = w.rest[end:]
+		text, class := w.take()
 		if class == divides {
 			continue
 		}
@@ -76,6 +58,62 @@ func (w *wordScanner) next() (word []byte, run bool) {
 		}
 	}
 	return nil, false
+}
+
+// ascii reads a word of ASCII into fold. False where one begins or goes on
+// beyond ASCII, which is left in rest for take, and at the end.
+func (w *wordScanner) ascii() bool {
+	w.fold = w.fold[:0]
+	i := 0
+	for i < len(w.rest) && asciiFold[w.rest[i]] == 0 && w.rest[i] < utf8.RuneSelf {
+		i++
+	}
+	start := i
+	for i < len(w.rest) && asciiFold[w.rest[i]] != 0 {
+		w.fold = append(w.fold, asciiFold[w.rest[i]])
+		i++
+	}
+	if i == start || i < len(w.rest) && w.rest[i] >= utf8.RuneSelf {
+		w.rest = w.rest[start:]
+		return false
+	}
+	w.rest = w.rest[i:]
+	return true
+}
+
+// asciiFold is what a letter or digit is folded to; 0 for what divides, and beyond ASCII.
+var asciiFold = func() (t [256]byte) {
+	for c := range byte(utf8.RuneSelf) {
+		if runeClass(rune(c)) == ofWord {
+			t[c] = lower(c)
+		}
+	}
+	return t
+}()
+
+// take takes a stretch of runes of one class off rest.
+func (w *wordScanner) take() (text []byte, class int) {
+	end := 0
+	for end < len(w.rest) {
+		r, n := rune(w.rest[end]), 1
+		if r >= utf8.RuneSelf {
+			r, n = utf8.DecodeRune(w.rest[end:])
+		}
+		c := runeClass(r)
+		switch {
+		case c == joins && end > 0:
+		case end == 0:
+			if class = c; c == joins {
+				class = ofWord
+			}
+		case c != class:
+			text, w.rest = w.rest[:end], w.rest[end:]
+			return text, class
+		}
+		end += n
+	}
+	text, w.rest = w.rest, nil
+	return text, class
 }
 
 // word of a query or, in Match, of a resource.
