@@ -132,7 +132,7 @@ func sorted(b *testing.B, repr []byte) []byte {
 	return slices.Clone(batch.Repr())
 }
 
-// openFloor opens an empty database on disk with the options that the embedded store wrote down in dir.
+// openFloor opens an empty database on disk with the options that an embedded store writes down. The caller closes it.
 func openFloor(b *testing.B) *pebble.DB {
 	b.Helper()
 	fs := vfs.NewMem()
@@ -169,7 +169,6 @@ func openFloor(b *testing.B) *pebble.DB {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { db.Close() })
 	return db
 }
 
@@ -203,6 +202,7 @@ func (g *gate) bundleFloor(b *testing.B) float64 {
 	}
 	list := r.batches(b)
 	db := openFloor(b)
+	defer db.Close()
 	before := cpu(b)
 	many(b, importClients, len(list), commitBatch(db, list))
 	return float64(g.imported.floorCount()) / (cpu(b) - before).Seconds()

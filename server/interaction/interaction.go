@@ -28,6 +28,7 @@ package interaction
 
 import (
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -63,6 +64,11 @@ type Options struct {
 	// Started is the date of the CapabilityStatement. Default: the Clock when the Service is made.
 	Started time.Time
 	Limits  Limits
+	// SlowSearch is how long a search may take before it is logged, in FHIR's
+	// terms and without values; 0 logs none.
+	SlowSearch time.Duration
+	// Logger hears of slow searches. Default slog.Default.
+	Logger *slog.Logger
 	// Operations are those that `$name` calls. Default none.
 	Operations []Operation
 	// Integrity is what is done about references that name nothing. Default: nothing.
@@ -75,9 +81,12 @@ type Limits struct {
 	PageSize int
 	// MaxPageSize is the largest `_count`; a larger one is cut to it and the self link says so. Default 1,000.
 	MaxPageSize int
-	// MaxIncludes is how many resources the includes of one page add. When it is
-	// reached, a warning entry in the bundle says so. Default 2,000.
+	// MaxIncludes is how many resources the includes of a page add to one answer;
+	// the rest of them follows by its next link. Default 2,000.
 	MaxIncludes int
+	// MaxIterated is how many resources :iterate adds to one answer beyond what
+	// the matches include. When it is reached, a warning entry says so. Default 10,000.
+	MaxIterated int
 	// EstimateTotal is how far `_total=estimate` counts. Default 10,000 resources.
 	EstimateTotal int
 	// ConflictRetries is how often a write is resolved again after another
@@ -111,10 +120,13 @@ type Service struct {
 	base       string
 	clock      func() time.Time
 	newID      func() string
+	randomID   bool // newID gives UUIDs
 	zone       *time.Location
 	version    string
 	started    time.Time
 	limits     Limits
+	slow       time.Duration
+	log        *slog.Logger
 	cursors    sealer
 	operations *operations
 	policies   Integrity
@@ -126,6 +138,7 @@ type Service struct {
 	stored     codec.Pool // parsers for stored forms, which are a little larger
 
 	capabilities func() []byte // computed once
+	canonicals   []string      // types that have a canonical URL
 }
 
 // maxMeta is what the stored form adds to a body at most, in bytes.
@@ -148,13 +161,16 @@ func New(o Options) (*Service, error) {
 		s.clock = time.Now
 	}
 	if s.newID == nil {
-		s.newID = func() string { return uuid.Must(uuid.NewV7()).String() }
+		s.newID, s.randomID = func() string { return uuid.Must(uuid.NewV7()).String() }, true
 	}
 	if s.zone == nil {
 		s.zone = defaultZone()
 	}
 	if s.version == "" {
 		s.version = "dev"
+	}
+	if s.slow, s.log = o.SlowSearch, o.Logger; s.log == nil {
+		s.log = slog.Default()
 	}
 	if s.started.IsZero() {
 		s.started = s.clock()
@@ -172,6 +188,7 @@ func New(o Options) (*Service, error) {
 	s.bodies.Options.MaxBytes = s.limits.BodyBytes
 	s.stored.Options.MaxBytes = s.limits.BodyBytes + maxMeta
 	s.index = Indexer(s.registry)
+	s.canonicals = canonicalTypes()
 	s.capabilities = sync.OnceValue(s.buildCapabilities)
 	return s, nil
 }
@@ -191,6 +208,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.PageSize, 20)
 	or(&l.MaxPageSize, 1000)
 	or(&l.MaxIncludes, 2000)
+	or(&l.MaxIterated, 10_000)
 	or(&l.EstimateTotal, 10_000)
 	or(&l.ConflictRetries, 100)
 	or(&l.Transactions, 8)
@@ -203,6 +221,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.PatchOperations, patch.DefaultMaxOperations)
 	l.MaxPageSize = min(l.MaxPageSize, store.MaxPage-1)
 	l.MaxIncludes = min(l.MaxIncludes, store.MaxReadMany, store.MaxPage)
+	l.MaxIterated = min(l.MaxIterated, store.MaxReadMany, store.MaxPage)
 	l.MaxEntries = min(l.MaxEntries, store.MaxCommit)
 	l.PageSize = min(l.PageSize, l.MaxPageSize)
 	return l

@@ -115,7 +115,8 @@ func expect(current *store.Resource) store.Expect {
 // put prepares root, with its links edited, as the next version of what stands at current; no write is
 // needed when the content is the same (same).
 func (s *Service) put(root element.Node, edit *codec.Edit, current *store.Resource, now time.Time, method store.Method) (w store.Write, same bool, err error) {
-	w = store.Write{Key: current.Key, Version: current.Version + 1, LastUpdated: after(now, current.LastUpdated), Method: method, Expect: expect(current)}
+	w = store.Write{Key: current.Key, Version: current.Version + 1, LastUpdated: after(now, current.LastUpdated), Method: method, Expect: expect(current),
+		New: s.randomID && method == store.POST && current.Version == 0}
 	w.Body = stored(root, edit, &w)
 	if !current.Deleted && codec.SameContent(current.Body, w.Body) {
 		return w, true, nil

@@ -14,6 +14,8 @@ package store
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"meridian/fhir/search"
@@ -73,6 +75,9 @@ type Write struct {
 	Body        []byte        // nil deletes
 	Facts       *search.Facts // of Body; nil when deleting
 	Expect      Expect
+	// New says that the id was made for this write at random (a UUID), so that nothing
+	// can stand there: a store need not look.
+	New bool
 	// Unless, when not nil, must match no resource other than this one at the
 	// moment of the commit (If-None-Exist, conditional update). UnlessKey is
 	// the same for equal criteria: the unique key of two racing writers.
@@ -225,3 +230,41 @@ func WithExplain(ctx context.Context) context.Context {
 
 // WantsExplain is how a store asks.
 func WantsExplain(ctx context.Context) bool { v, _ := ctx.Value(explainKey{}).(bool); return v }
+
+// Tally sums up what the searches and counts under one context did, for a log:
+// unlike Explain it costs nothing to fill. Not for concurrent use.
+type Tally struct {
+	strategies []string
+	read       int
+	checked    int
+}
+
+// Add is called by a store once for each search or count.
+func (t *Tally) Add(strategy string, read, checked int) {
+	if t == nil {
+		return
+	}
+	t.read, t.checked = t.read+read, t.checked+checked
+	if strategy != "" && !slices.Contains(t.strategies, strategy) && len(t.strategies) < maxStrategies {
+		t.strategies = append(t.strategies, strategy)
+	}
+}
+
+// maxStrategies is how many different ones a Tally names.
+const maxStrategies = 8
+
+// Strategy names the ways that were taken, Read the keys that were read and
+// Checked the candidates that were looked at.
+func (t *Tally) Strategy() string { return strings.Join(t.strategies, "; ") }
+func (t *Tally) Read() int        { return t.read }
+func (t *Tally) Checked() int     { return t.checked }
+
+type tallyKey struct{}
+
+// WithTally asks Search and Count to add to t.
+func WithTally(ctx context.Context, t *Tally) context.Context {
+	return context.WithValue(ctx, tallyKey{}, t)
+}
+
+// TallyOf is how a store finds it; nil where none is asked for, which may be added to.
+func TallyOf(ctx context.Context) *Tally { t, _ := ctx.Value(tallyKey{}).(*Tally); return t }

@@ -239,14 +239,17 @@ func (c *committer) apply() {
 		}
 		return
 	}
-	c.applied.Store(c.position)
-	waiting := g.requests[:0]
+	// What the cache holds is as new as applied says.
 	for _, r := range g.requests {
 		if r.commit != nil {
 			for i := range r.commit.Writes {
 				c.store.bodies.drop(r.commit.Writes[i].Key)
 			}
 		}
+	}
+	c.applied.Store(c.position)
+	waiting := g.requests[:0]
+	for _, r := range g.requests {
 		if r.lazy {
 			r.done <- nil
 			continue

@@ -37,8 +37,7 @@ func (p *prepared) close() {
 // standing is what is stored for a key.
 type standing struct {
 	number uint64
-	header        // zero when there is nothing
-	record []byte // the whole record
+	header // zero when there is nothing
 	body   []byte
 }
 
@@ -99,7 +98,7 @@ func (s *Store) prepare(p *store.CommitParams) (*prepared, error) {
 }
 
 func (pr *preparer) require(i int, q *store.Require) error {
-	st, err := pr.standing(pr.store.names.typ(q.Type), q.ID)
+	st, err := pr.standing(pr.store.names.typ(q.Type), q.Key)
 	if err != nil {
 		return fmt.Errorf("require %s/%s: %w", q.Type, q.ID, err)
 	}
@@ -115,9 +114,12 @@ func (pr *preparer) write(i int, w *store.Write, c *change) error {
 		return fmt.Errorf("write %s/%s: a body of %d bytes: %w", w.Type, w.ID, len(w.Body), store.ErrTooLarge)
 	}
 	t := pr.store.names.giveType(w.Type)
-	st, err := pr.standing(t, w.ID)
-	if err != nil {
-		return fmt.Errorf("write %s/%s: %w", w.Type, w.ID, err)
+	var st standing
+	var err error
+	if !w.New {
+		if st, err = pr.standing(t, w.Key); err != nil {
+			return fmt.Errorf("write %s/%s: %w", w.Type, w.ID, err)
+		}
 	}
 	live := st.version > 0 && !st.deleted
 	want, exact := w.Expect.WantVersion()
@@ -130,26 +132,24 @@ func (pr *preparer) write(i int, w *store.Write, c *change) error {
 		pr.key, pr.value = idKey(pr.key[:0], t.number, w.ID), appendNumber(pr.value[:0], c.number)
 		pr.set.set(pr.key, pr.value)
 	} else {
-		pr.key = versionKey(pr.key[:0], c.number, st.version)
-		pr.set.set(pr.key, st.record)
+		at := len(pr.set.buf)
+		pr.set.buf = versionKey(pr.set.buf, c.number, st.version)
+		pr.record(at, &st.header, w.ID, st.body)
 	}
-	pr.body(w, c)
+	at := len(pr.set.buf)
+	pr.set.buf = bodyKey(pr.set.buf, c.number)
+	pr.record(at, &header{deleted: c.deleted, method: c.method, typ: c.typ, version: c.version, millis: c.millis}, w.ID, w.Body)
 	if err := pr.facts(t, w, c.number, &st); err != nil {
 		return fmt.Errorf("write %s/%s: %w", w.Type, w.ID, err)
 	}
 	return nil
 }
 
-// body adds the current version.
-func (pr *preparer) body(w *store.Write, c *change) {
-	set := pr.set
-	at := len(set.buf)
-	set.buf = bodyKey(set.buf, c.number)
-	split := len(set.buf)
-	h := header{deleted: c.deleted, method: c.method, typ: c.typ, version: c.version, millis: c.millis}
-	set.buf = appendHeader(set.buf, &h, w.ID)
-	set.buf = append(set.buf, w.Body...)
-	set.add(at, split)
+// record adds a version, whose key stands at at.
+func (pr *preparer) record(at int, h *header, id string, body []byte) {
+	split := len(pr.set.buf)
+	pr.set.buf = append(appendHeader(pr.set.buf, h, id), body...)
+	pr.set.add(at, split)
 }
 
 // facts adds the keys of the new facts and removes those of the old body's that are no more.
@@ -196,12 +196,17 @@ func (pr *preparer) facts(t *typeName, w *store.Write, number uint64, st *standi
 	return pr.amend(from)
 }
 
-// standing reads what is stored for an id; the zero standing when there is nothing.
-func (pr *preparer) standing(t *typeName, id string) (standing, error) {
+// standing reads what is stored for a key; the zero standing when there is
+// nothing. What the cache of bodies holds is as new as the committer's position, which was read before.
+func (pr *preparer) standing(t *typeName, key store.Key) (standing, error) {
 	if t == nil {
 		return standing{}, nil
 	}
-	pr.key = idKey(pr.key[:0], t.number, id)
+	if r, ok, _ := pr.store.bodies.get(key); ok {
+		h := header{deleted: r.Deleted, method: r.Method, typ: t.number, version: r.Version, millis: r.LastUpdated.UnixMilli()}
+		return standing{number: r.Number, header: h, body: r.Body}, nil
+	}
+	pr.key = idKey(pr.key[:0], t.number, key.ID)
 	number, err := getNumber(pr.store.db, pr.key)
 	if err != nil || number == 0 {
 		return standing{}, err
@@ -214,7 +219,7 @@ func (pr *preparer) standing(t *typeName, id string) (standing, error) {
 	record := append([]byte(nil), value...)
 	closer.Close()
 	h, body, err := cutHeader(record)
-	return standing{number: number, header: h, record: record, body: body}, err
+	return standing{number: number, header: h, body: body}, err
 }
 
 // getter is a database or a snapshot of it.

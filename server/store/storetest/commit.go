@@ -34,6 +34,22 @@ func testCommit(t *testing.T, s *suite) {
 			st.expect(t, e, "a")
 		}
 	})
+	t.Run("what is written as new is a resource as any other", func(t *testing.T) {
+		st := s.newStore(t)
+		a := Sample{Type: "Observation", ID: "a", Facts: []Fact{Token("code", "s", "x")}}
+		w := st.next(t, a)
+		w.New = true
+		if err := st.Commit(st.ctx, store.CommitParams{Writes: []store.Write{w}}); err != nil {
+			t.Fatal(err)
+		}
+		st.expect(t, point("code", "", "x"), "a")
+		st.put(t, Sample{Type: "Observation", ID: "a", Facts: []Fact{Token("code", "s", "y")}})
+		if r, err := st.Read(st.ctx, a.Key()); err != nil || r.Version != 2 {
+			t.Errorf("version %d, %v; want 2", r.Version, err)
+		}
+		st.expect(t, point("code", "s", "x"))
+		st.expect(t, point("code", "s", "y"), "a")
+	})
 	testCommitMany(t, s)
 }
 
