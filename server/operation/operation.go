@@ -33,6 +33,7 @@ func List() []interaction.Operation {
 		operation{statsDefinition(), runStats},
 		operation{diffDefinition(), runDiff},
 		operation{validateDefinition(), validate},
+		operation{matchDefinition(), match},
 		operation{metaDefinition(), meta},
 		operation{metaAddDefinition(), metaAdd},
 		operation{metaDeleteDefinition(), metaDelete},

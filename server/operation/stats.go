@@ -57,10 +57,10 @@ type stats struct {
 	wanted  []wantedCode
 	groups  []*statsGroup
 	byCode  map[string]*statsGroup
-	members []store.Key // of panels
+	members []store.Key        // of panels
 	seen    map[store.Key]bool // members noted
 	found   map[store.Key]bool // observations that the search gave
-	start   string // of the effective period, "" for open
+	start   string             // of the effective period, "" for open
 	end     string
 	left    int // observations that may still be read
 }

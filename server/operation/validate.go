@@ -96,4 +96,3 @@ func outcomeOf(err error) (interaction.OperationResult, error) {
 	}
 	return interaction.OperationResult{}, err
 }
-
