@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -372,10 +373,15 @@ func floorBatch(b *testing.B, s *Store, i, size int) []byte {
 		b.Fatal(err)
 	}
 	defer p.close()
+	var index logIndex
 	for n := range p.changes {
-		if err := p.batch.Set(logKey(nil, uint64(i*size+n+1)), appendChange(nil, &p.changes[n]), nil); err != nil {
+		seq := uint64(i*size + n + 1)
+		if err := errors.Join(p.batch.Set(logKey(nil, seq), appendChange(nil, &p.changes[n]), nil), index.note(p.batch, seq, &p.changes[n])); err != nil {
 			b.Fatal(err)
 		}
+	}
+	if err := index.flush(p.batch); err != nil {
+		b.Fatal(err)
 	}
 	return slices.Clone(p.batch.Repr())
 }

@@ -17,7 +17,7 @@ const maxFindings = 20
 
 // Check verifies the invariants of the whole store on a snapshot: that A, I,
 // P, W, D and S are exactly those of the resources, that every version stands
-// once in R or V and once in the log, and that the queue's lists and counts
+// once in R or V and once in the log, that H and T are those of the log, and that the queue's lists and counts
 // are those of its items. It reads everything; writers may go on beside it.
 func (s *Store) Check(ctx context.Context) error {
 	if !s.enter() {
@@ -32,7 +32,7 @@ func (s *Store) Check(ctx context.Context) error {
 			c.points.Close()
 		}
 	}()
-	for _, step := range []func() error{c.resources, c.families, c.oldVersions, c.log, c.queue, c.receipts} {
+	for _, step := range []func() error{c.resources, c.oldVersions, c.log, c.families, c.queue, c.receipts} {
 		if err := step(); err != nil {
 			return fmt.Errorf("check: %w", errors.Join(append(c.findings, err)...))
 		}
@@ -149,13 +149,13 @@ func (c *checker) resources() error {
 	})
 }
 
-// families finds keys that belong to no resource: all that should be there were found, so it is enough to count.
+// families finds keys that belong to no resource and no entry of the log: all that should be there were found, so it is enough to count.
 func (c *checker) families() error {
-	for _, family := range append(derived[:], prefixID) {
+	for _, family := range append(derived[:], prefixID, prefixTypeLog, prefixLogTimes) {
 		n := 0
 		err := c.each([]byte{family}, func(key, value []byte) error {
 			points, err := 1, error(nil)
-			if family == prefixPosting {
+			if family == prefixPosting || family == prefixTypeLog {
 				points, err = countPoints(key, value)
 			}
 			n += points
@@ -198,6 +198,7 @@ func (c *checker) oldVersions() error {
 func (c *checker) log() error {
 	seen := map[uint64]uint64{}
 	last := uint64(0)
+	var index logIndex
 	err := c.each([]byte{prefixLog}, func(key, value []byte) error {
 		if seq := numberAt(key); seq != last+1 {
 			c.found("log entry %d follows %d", seq, last)
@@ -211,7 +212,12 @@ func (c *checker) log() error {
 			c.found("log entry %d: version %d of resource %d follows version %d", last, ch.version, ch.number, seen[ch.number])
 		}
 		seen[ch.number] = ch.version
-		return nil
+		if index.times(last, ch.millis); last%logBlock == logBlock-1 {
+			c.keys[prefixLogTimes]++
+			err = c.has(timesKey(nil, last/logBlock), index.block(), "its block's times", ch.number)
+		}
+		c.keys[prefixTypeLog]++
+		return errors.Join(err, c.hasPoint(appendNumber(typeLogPrefix(nil, ch.typ), last), ch.number))
 	})
 	for number, version := range c.versions {
 		if seen[number] != version {

@@ -48,6 +48,7 @@ type committer struct {
 	// Of the committer's goroutine alone.
 	position uint64 // of the last commit in the open group
 	seq      uint64 // of the last entry of the change log
+	index    logIndex
 	recent   recent
 	open     group
 	key      []byte
@@ -182,9 +183,12 @@ func (c *committer) addCommit(r *request) error {
 		c.seq++
 		c.key = logKey(c.key[:0], c.seq)
 		c.value = appendChange(c.value[:0], &r.prepared.changes[i])
-		if err := c.open.batch.Set(c.key, c.value, nil); err != nil {
+		if err := errors.Join(c.open.batch.Set(c.key, c.value, nil), c.index.note(c.open.batch, c.seq, &r.prepared.changes[i])); err != nil {
 			return fmt.Errorf("commit: %w", err)
 		}
+	}
+	if err := c.index.flush(c.open.batch); err != nil {
+		return fmt.Errorf("commit: %w", err)
 	}
 	c.open.requests = append(c.open.requests, r)
 	return nil

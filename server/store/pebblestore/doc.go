@@ -15,12 +15,13 @@
 //	D type param number                 forward values: lowest, highest, and all ranges
 //	S type param value 0 number         sort values of declared parameters that are not ranges
 //	L seq                               change log
+//	H type seq, T block                 its entries of one type, in runs; times of its blocks, see loglist.go
 //	Q…                                  queue, see queue.go
 //	C key                               receipt
 //	X time key                          when it is over
 //
 // Invariants, all verified by Check: A, I, P, W, D and S are functions of the R
-// they belong to; every version that was ever committed stands once in R or V
+// they belong to, H and T of L; every version that was ever committed stands once in R or V
 // and once in L; the keys of one commit are in one batch.
 //
 // Writing: callers prepare their commit in parallel (read what stands, index

@@ -133,7 +133,7 @@ func (h *historyReader) instance() error {
 	return iter.Error()
 }
 
-// log reads the change log from the newest entry.
+// log reads the change log, of one type or whole, from the newest entry.
 func (h *historyReader) log() error {
 	var typ uint32
 	if h.p.Type != "" {
@@ -143,40 +143,58 @@ func (h *historyReader) log() error {
 		}
 		typ = t.number
 	}
-	upper := []byte{prefixLog + 1}
-	if h.after != 0 {
-		upper = logKey(nil, h.after)
+	l := h.store.readLog(h.ctx, h.db, typ)
+	defer l.close()
+	return h.entries(l)
+}
+
+// entries takes entries of the log until the page is full.
+func (h *historyReader) entries(l *logReader) error {
+	timed := !h.p.Since.IsZero() || !h.p.Before.IsZero()
+	for limit := h.after; ; {
+		seq, ok := l.below(limit)
+		if !ok || seq == 0 {
+			return l.err
+		}
+		limit = seq
+		if timed {
+			if begin, outside := l.outside(seq, h.overlaps); outside {
+				if limit = begin; begin == 0 {
+					return l.err
+				}
+				continue
+			}
+		}
+		done, err := h.logged(seq)
+		if err != nil || done {
+			return err
+		}
 	}
-	iter, err := h.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixLog}, UpperBound: upper})
+}
+
+// overlaps says whether some time from least to greatest is asked for.
+func (h *historyReader) overlaps(least, greatest int64) bool {
+	return (h.p.Since.IsZero() || !time.UnixMilli(greatest).Before(h.p.Since)) && (h.p.Before.IsZero() || time.UnixMilli(least).Before(h.p.Before))
+}
+
+// logged takes the version of an entry of the log; done when the page is full.
+func (h *historyReader) logged(seq uint64) (done bool, err error) {
+	value, closer, err := h.db.Get(logKey(nil, seq))
 	if err != nil {
-		return err
+		return false, fmt.Errorf("log entry %d: %w", seq, err)
 	}
-	defer iter.Close()
-	for iter.Last(); iter.Valid(); iter.Prev() {
-		if err := h.ctx.Err(); err != nil {
-			return err
-		}
-		c, err := cutChange(iter.Value())
-		if err != nil {
-			return err
-		}
-		if typ != 0 && c.typ != typ || !h.in(c.millis) {
-			continue
-		}
-		wanted, done := h.room(binary.BigEndian.Uint64(iter.Key()[1:]))
-		if done {
-			break
-		}
-		if !wanted {
-			continue
-		}
-		r, err := h.store.versionOf(h.db, &c)
-		if err != nil {
-			return err
-		}
-		h.page.Rows = append(h.page.Rows, r)
+	c, err := cutChange(value)
+	closer.Close()
+	if err != nil || !h.in(c.millis) {
+		return false, err
 	}
-	return iter.Error()
+	wanted, done := h.room(seq)
+	if done || !wanted {
+		return done, nil
+	}
+	r, err := h.store.versionOf(h.db, &c)
+	h.page.Rows = append(h.page.Rows, r)
+	return false, err
 }
 
 // versionOf reads the version that a change made.

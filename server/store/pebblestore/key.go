@@ -9,20 +9,22 @@ import (
 
 // First bytes of keys. They are on disk.
 const (
-	prefixMeta    = 'M'
-	prefixName    = 'N'
-	prefixBody    = 'R'
-	prefixVersion = 'V'
-	prefixID      = 'I'
-	prefixAll     = 'A'
-	prefixPosting = 'P'
-	prefixWide    = 'W'
-	prefixForward = 'D'
-	prefixSort    = 'S'
-	prefixLog     = 'L'
-	prefixQueue   = 'Q'
-	prefixReceipt = 'C'
-	prefixExpiry  = 'X'
+	prefixMeta     = 'M'
+	prefixName     = 'N'
+	prefixBody     = 'R'
+	prefixVersion  = 'V'
+	prefixID       = 'I'
+	prefixAll      = 'A'
+	prefixPosting  = 'P'
+	prefixWide     = 'W'
+	prefixForward  = 'D'
+	prefixSort     = 'S'
+	prefixLog      = 'L'
+	prefixTypeLog  = 'H'
+	prefixLogTimes = 'T'
+	prefixQueue    = 'Q'
+	prefixReceipt  = 'C'
+	prefixExpiry   = 'X'
 )
 
 // numberLen is the width of a resource number in a key, big endian.

@@ -201,7 +201,7 @@ func TestClosedStoreSaysSo(t *testing.T) {
 
 // TestCheckFindsDamage takes away or adds one key at a time.
 func TestCheckFindsDamage(t *testing.T) {
-	for _, family := range []byte{prefixAll, prefixPosting, prefixForward, prefixSort, prefixID, prefixVersion, prefixLog} {
+	for _, family := range []byte{prefixAll, prefixPosting, prefixForward, prefixSort, prefixID, prefixVersion, prefixLog, prefixTypeLog} {
 		t.Run(string(family), func(t *testing.T) {
 			s, err := Open(Options{Dir: "db", FS: vfs.NewMem(), Index: storetest.Index})
 			if err != nil {

@@ -16,7 +16,7 @@ const (
 // derived are the families that the facts of bodies determine.
 var derived = [...]byte{prefixAll, prefixPosting, prefixWide, prefixForward, prefixSort}
 
-// rebuild makes all keys and forward values from the bodies. It begins by
+// rebuild makes all keys and forward values from the bodies, and the lists of the log from it. It begins by
 // removing the recorded version, so that one that was cut off begins again.
 func (s *Store) rebuild() error {
 	b := s.db.NewBatch()
@@ -27,6 +27,9 @@ func (s *Store) rebuild() error {
 		err = errors.Join(err, b.DeleteRange([]byte{family}, []byte{family + 1}, nil))
 	}
 	if err = errors.Join(err, b.Commit(pebble.Sync)); err != nil {
+		return fmt.Errorf("rebuild: %w", err)
+	}
+	if err := s.rebuildLogIndex(); err != nil {
 		return fmt.Errorf("rebuild: %w", err)
 	}
 	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixBody}, UpperBound: []byte{prefixBody + 1}})

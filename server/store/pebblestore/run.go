@@ -285,16 +285,26 @@ func (pr *preparer) mark(op *keyOp, value byte) {
 
 func isRemoved(value []byte) bool { return len(value) == 1 && value[0] == pointRemoved }
 
-// countPoints is how many postings a P key adds to those before it.
+// countPoints is how many points, or postings with a high half, a P or H key adds to those before it.
 func countPoints(key, value []byte) (int, error) {
-	rest := key[1:]
-	for range 3 {
-		var ok bool
-		if _, rest, ok = cutNum(rest); !ok {
-			return 0, errCorrupt
-		}
+	rest, names := key[1:], 3
+	if key[0] == prefixTypeLog {
+		names = 1
 	}
-	_, last, hi, ok := cutPosting(rest)
+	ok := true
+	for ; ok && names > 0; names-- {
+		_, rest, ok = cutNum(rest)
+	}
+	var last uint64
+	var hi []byte
+	switch {
+	case ok && key[0] == prefixPosting:
+		_, last, hi, ok = cutPosting(rest)
+	case len(rest) >= numberLen:
+		last, hi = binary.BigEndian.Uint64(rest), rest[numberLen:]
+	default:
+		ok = false
+	}
 	switch {
 	case !ok:
 		return 0, errCorrupt

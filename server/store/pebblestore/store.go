@@ -17,11 +17,11 @@ import (
 
 // formatVersion is the version of the key space. One of olderFormats is
 // rebuilt into it, another one is not opened.
-const formatVersion = "3"
+const formatVersion = "4"
 
 // olderFormats are those whose M, N, R, V, I, L and Q are as they are now:
-// "1" had no runs (run.go), "2" fewer flags of parameters (names.go).
-var olderFormats = []string{"1", "2"}
+// "1" had no runs (run.go), "2" fewer flags of parameters (names.go), "3" no H and T (loglist.go).
+var olderFormats = []string{"1", "2", "3"}
 
 // Names of M.
 const (
@@ -88,6 +88,9 @@ func (s *Store) load() error {
 		return err
 	}
 	s.committer.synced.Store(s.committer.seq)
+	if err := s.committer.index.resume(s.db, s.committer.seq); err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
 	if s.queue, err = s.openQueue(); err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
