@@ -102,7 +102,7 @@ func (p *parser) joinable(t *typeTable, code, name string) *Param {
 		p.refuse(issue.NotSupported, idNoReference, "%s of %s is a %s parameter, no reference: %s cannot follow it", strconv.Quote(code), t.typ.Name, param.Kind, strconv.Quote(short(name)))
 	case param.Unsupported != "":
 		p.refuse(issue.NotSupported, idUnsupported, "%s: %s", strconv.Quote(code), param.Unsupported)
-	case param.canonical(t.typ):
+	case param.Canonical():
 		p.refuse(issue.NotSupported, idNoReference, "%s of %s refers by canonical URL: such references are included, but no chain follows them", strconv.Quote(code), t.typ.Name)
 	default:
 		return param
@@ -110,8 +110,10 @@ func (p *parser) joinable(t *typeTable, code, name string) *Param {
 	return nil
 }
 
-// canonical says that all that p refers by are canonicals or uris.
-func (p *Param) canonical(t *schema.Type) bool {
+// Canonical says that p is a reference parameter and all that it refers by are
+// canonicals or uris.
+func (p *Param) Canonical() bool {
+	t := schema.ByName(p.Type)
 	if !p.simple || p.Kind != KindReference {
 		return false
 	}

@@ -67,8 +67,11 @@ func TestRefusals(t *testing.T) {
 		{"_list=$current-problems", idUnsupported, "functional"},
 		{"_list=a b", idInvalidValue, "_list"},
 		{"_contained=true", idUnsupported, "_contained"},
-		{"_include=*", idUnsupported, "*"},
-		{"_include:iterate=Observation:subject", idUnsupported, "iterate"},
+		{"_include:recurse=Observation:subject", idUnknownModifier, "send :iterate"},
+		{"_include:iterate=Patient:code", idUnknownParameter, "no reference parameter"},
+		{"_include=Patient:*", idUnsupported, "starts at the searched type Observation"},
+		{"_revinclude=Provenance:target:Patient", idInvalidValue, "the target is the searched type"},
+		{"_sort=subject.name", idNotSortable, "by their own values"},
 		{"_include=Patient:organization", idUnsupported, "starts at the searched type Observation"},
 		{"_include=Observation:code", idUnknownParameter, "no reference parameter"},
 		{"_include=Observation:subjct", idUnknownParameter, `did you mean "subject"?`},
@@ -190,7 +193,7 @@ func TestResultParameters(t *testing.T) {
 		}
 		return s
 	}
-	if got := show(q.Includes) + show(q.RevIncludes); got != "Observation:subject:Patient Observation:encounter: Provenance:target:Observation " {
+	if got := show(q.Includes) + show(q.RevIncludes); got != "Observation:subject:Patient Observation:encounter: Provenance:target: " {
 		t.Error(got)
 	}
 	if len(q.Sort) != 2 || q.Sort[0].Param.Code != "date" || !q.Sort[0].Desc || q.Sort[1].Desc {

@@ -72,9 +72,10 @@ type SortKey struct {
 // Include is one _include or _revinclude.
 // https://hl7.org/fhir/R4/search.html#include
 type Include struct {
-	Source string // the type that has the reference
-	Param  *Param // a reference parameter of Source
-	Target string // only references to this type; "" for all. Of a _revinclude: always the searched type
+	Source  string // the type that has the reference; "" for any (_include=*, _revinclude=*)
+	Param   *Param // a reference parameter of Source; nil for all of them
+	Target  string // only references to this type; "" for all
+	Iterate bool   // applies to what is included, too
 }
 
 // Modifier of a search parameter.

@@ -18,7 +18,8 @@ func (p *parser) result(name, modifier, v string) bool {
 	if !slices.Contains(resultParameters, name) {
 		return false
 	}
-	if modifier != "" {
+	iterate := modifier == "iterate" && (name == "_include" || name == "_revinclude")
+	if modifier != "" && !iterate {
 		p.resultModifier(name, modifier)
 		return true
 	}
@@ -34,9 +35,9 @@ func (p *parser) result(name, modifier, v string) bool {
 	case "_count":
 		p.count(v)
 	case "_include":
-		p.include(v, false)
+		p.include(v, false, iterate)
 	case "_revinclude":
-		p.include(v, true)
+		p.include(v, true, iterate)
 	case "_summary":
 		if p.oneOf(name, v, "true", "text", "data", "count", "false") {
 			p.once(name, p.q.Summary == "" || p.q.Summary == Summary(v))
@@ -66,8 +67,8 @@ func (p *parser) result(name, modifier, v string) bool {
 }
 
 func (p *parser) resultModifier(name, modifier string) {
-	if (name == "_include" || name == "_revinclude") && (modifier == "iterate" || modifier == "recurse") {
-		p.refuse(issue.NotSupported, idUnsupported, "%s:%s is not supported yet", name, modifier)
+	if (name == "_include" || name == "_revinclude") && modifier == "recurse" {
+		p.refuse(issue.NotSupported, idUnknownModifier, "%s:recurse is the name that %s:iterate had before R4; send :iterate", name, name)
 		return
 	}
 	p.refuse(issue.NotSupported, idUnknownModifier, "%s has no modifier :%s", name, short(modifier))
@@ -104,6 +105,8 @@ func (p *parser) sort(s string) {
 	}
 	param := p.t.byCode[code]
 	switch {
+	case strings.Contains(code, ".") || strings.HasPrefix(code, "_has:"):
+		p.refuse(issue.NotSupported, idNotSortable, "_sort: results are sorted by their own values, not by those of other resources: %s", strconv.Quote(short(code)))
 	case param == nil:
 		text := fmt.Sprintf("_sort: there is no search parameter %s for %s", strconv.Quote(short(code)), p.t.typ.Name)
 		if near := nearest(code, p.t.spellings()); near != "" {
@@ -139,64 +142,4 @@ func (p *parser) element(name string) {
 		text += "; did you mean " + strconv.Quote(near) + "?"
 	}
 	p.refuse(issue.NotFound, idUnknownParameter, "%s", text)
-}
-
-// include reads Type:parameter or Type:parameter:Target.
-func (p *parser) include(v string, reverse bool) {
-	name := "_include"
-	if reverse {
-		name = "_revinclude"
-	}
-	parts := strings.Split(v, ":")
-	switch {
-	case slices.Contains(parts, "*"):
-		p.refuse(issue.NotSupported, idUnsupported, "%s with * is not supported yet", name)
-		return
-	case len(parts) < 2 || len(parts) > 3:
-		p.fail(issue.Value, idInvalidValue, "%s takes Type:parameter or Type:parameter:Target", name)
-		return
-	}
-	t := p.r.table(parts[0])
-	if t == nil {
-		p.refuse(issue.NotSupported, "search.unknown-type", "%s: there is no resource type %s", name, strconv.Quote(short(parts[0])))
-		return
-	}
-	param := t.byCode[parts[1]]
-	if param == nil || param.Kind != KindReference {
-		text := fmt.Sprintf("%s: %s has no reference parameter %s", name, t.typ.Name, strconv.Quote(short(parts[1])))
-		if near := nearest(parts[1], t.references()); near != "" {
-			text += "; did you mean " + strconv.Quote(near) + "?"
-		}
-		p.refuse(issue.NotFound, idUnknownParameter, "%s", text)
-		return
-	}
-	in := Include{Source: t.typ.Name, Param: param}
-	if len(parts) == 3 {
-		in.Target = parts[2]
-	}
-	p.addInclude(name, in, reverse)
-}
-
-func (p *parser) addInclude(name string, in Include, reverse bool) {
-	self := p.t.typ.Name
-	target := in.Target
-	if reverse {
-		target = self
-	}
-	switch {
-	case !reverse && in.Source != self:
-		p.refuse(issue.NotSupported, idUnsupported, "_include starts at the searched type %s; :iterate is not supported yet", self)
-		return
-	case in.Target != "" && !p.r.mayRefer(in.Param, in.Target), target != "" && !p.r.mayRefer(in.Param, target):
-		p.refuse(issue.Value, idInvalidValue, "%s: %s of %s does not refer to %s", name, strconv.Quote(in.Param.Code), in.Source, strconv.Quote(short(target)))
-		return
-	case reverse && in.Target != "" && in.Target != self:
-		p.refuse(issue.Value, idInvalidValue, "_revinclude: the target is the searched type %s", self)
-		return
-	}
-	if in.Target = target; reverse {
-		p.q.RevIncludes = append(p.q.RevIncludes, in)
-		return
-	}
-	p.q.Includes = append(p.q.Includes, in)
 }

@@ -12,7 +12,6 @@ import (
 	"fmt"
 
 	"meridian/fhir/issue"
-	"meridian/fhir/search"
 )
 
 // The cursor of a paging link, `_cursor=…`, is sealed: authenticated and
@@ -20,7 +19,7 @@ import (
 // not stand in the logs of proxies. docs/format/cursor.md is its format.
 
 // cursorFormat is the first byte of every token. It changes when the layout below does.
-const cursorFormat = 1
+const cursorFormat = 2
 
 // maxCursor is the longest token that is looked at, in bytes.
 const maxCursor = 32 << 10
@@ -95,24 +94,69 @@ func cursorAlone() error {
 	return issue.New(issue.Invalid, "search.cursor", "a link to a page is followed as it is, without further parameters", "")
 }
 
-// searchScope binds a cursor to what was searched and to the form of its
-// sort values (the version of the index).
-func searchScope(index, typ string) string { return "search\x00" + index + "\x00" + typ }
+// searchScope binds a cursor to what was searched (the path) and to the form of
+// its sort values (the version of the index).
+func searchScope(index, path string) string { return "search\x00" + index + "\x00" + path }
 
 // searchCursor is the content of a search's cursor.
 type searchCursor struct {
-	Query string // as in the self link of the first page
-	Total int    // of the first page, -1 when it had none
-	After search.Cursor
+	Query string    // as in the self link of the first page
+	Total int       // of the first page, -1 when it had none
+	After *rowPlace // the last row of the page before; nil for the first page
+	// Trail are the places of the pages before, the nearest first: what After
+	// was for each. It is cut at maxTrail bytes.
+	Trail []*rowPlace
+	// Rest, when not nil, asks for more of what the page includes.
+	Rest *rest
 }
 
-// Layout: total+1 and number as uvarint, then the number of sort values, each 0
-// for none or 1, length and bytes; the rest is the query.
+// rest is where the includes of a page go on.
+type rest struct {
+	End    *rowPlace // the last match of the page
+	More   bool      // matches follow it
+	Step   int       // of the page's includes
+	Key    string    // the last one that a step of references gave
+	Number uint64    // the last one that a step of searches gave
+}
+
+// maxTrail bounds the pages before that a cursor remembers, in bytes: some 80
+// to 200 pages. From there `previous` leads back so far; `first` always.
+const maxTrail = 2 << 10
+
+// Layout: total+1 as uvarint; place; number of places of the trail as uvarint
+// and the places; 0, or 1 and the rest; the query.
 func (c *searchCursor) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(c.Total+1))
-	dst = binary.AppendUvarint(dst, c.After.Number)
-	dst = binary.AppendUvarint(dst, uint64(len(c.After.Values)))
-	for _, v := range c.After.Values {
+	dst = c.After.append(dst)
+	var trail []byte
+	n := 0
+	for _, p := range c.Trail {
+		longer := p.append(trail)
+		if len(longer) > maxTrail {
+			break
+		}
+		trail = longer
+		n++
+	}
+	dst = append(binary.AppendUvarint(dst, uint64(n)), trail...)
+	if c.Rest == nil {
+		dst = append(dst, 0)
+	} else {
+		dst = c.Rest.append(append(dst, 1))
+	}
+	return append(dst, c.Query...)
+}
+
+// append: 0 for nil; else 1, arm and number as uvarint, then the number of sort
+// values, each 0 for none or 1, length and bytes.
+func (p *rowPlace) append(dst []byte) []byte {
+	if p == nil {
+		return append(dst, 0)
+	}
+	dst = binary.AppendUvarint(append(dst, 1), uint64(p.Arm))
+	dst = binary.AppendUvarint(dst, p.Number)
+	dst = binary.AppendUvarint(dst, uint64(len(p.Values)))
+	for _, v := range p.Values {
 		if v == nil {
 			dst = append(dst, 0)
 			continue
@@ -121,30 +165,67 @@ func (c *searchCursor) append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, uint64(len(*v)))
 		dst = append(dst, *v...)
 	}
-	return append(dst, c.Query...)
+	return dst
+}
+
+// append: the place of the end, 1 when matches follow, step, length and key, number.
+func (x *rest) append(dst []byte) []byte {
+	dst = x.End.append(dst)
+	more := byte(0)
+	if x.More {
+		more = 1
+	}
+	dst = binary.AppendUvarint(append(dst, more), uint64(x.Step))
+	dst = binary.AppendUvarint(dst, uint64(len(x.Key)))
+	return binary.AppendUvarint(append(dst, x.Key...), x.Number)
 }
 
 func (c *searchCursor) parse(text []byte) error {
 	r := cursorReader{b: text}
 	c.Total = int(r.uvarint()) - 1
-	c.After.Number = r.uvarint()
+	c.After = r.place()
 	n := r.uvarint()
 	if n > uint64(len(text)) {
 		return errCursor
 	}
+	before := len(r.b)
 	for range n {
-		if r.byte() == 0 {
-			c.After.Values = append(c.After.Values, nil)
-			continue
-		}
-		v := r.string(r.uvarint())
-		c.After.Values = append(c.After.Values, &v)
+		c.Trail = append(c.Trail, r.place())
+	}
+	r.bad = r.bad || before-len(r.b) > maxTrail
+	if r.byte() == 1 {
+		x := &rest{End: r.place(), More: r.byte() == 1, Step: int(r.uvarint())}
+		x.Key = r.string(r.uvarint())
+		x.Number = r.uvarint()
+		c.Rest = x
 	}
 	c.Query = string(r.b)
 	if r.bad {
 		return errCursor
 	}
 	return nil
+}
+
+func (r *cursorReader) place() *rowPlace {
+	if r.byte() == 0 {
+		return nil
+	}
+	p := &rowPlace{Arm: int(r.uvarint())}
+	p.Number = r.uvarint()
+	n := r.uvarint()
+	if r.bad || n > uint64(len(r.b)) {
+		r.bad = true
+		return nil
+	}
+	for range n {
+		if r.byte() == 0 {
+			p.Values = append(p.Values, nil)
+			continue
+		}
+		v := r.string(r.uvarint())
+		p.Values = append(p.Values, &v)
+	}
+	return p
 }
 
 // cursorReader reads fields and remembers that one was cut short.

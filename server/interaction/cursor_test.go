@@ -23,8 +23,10 @@ func TestACursorComesBackAsItWas(t *testing.T) {
 	empty := ""
 	for _, c := range []searchCursor{
 		{Total: -1},
-		{Query: "name=x&_count=2", Total: 0, After: search.Cursor{Number: 1 << 63}},
-		{Query: "name=%E5%BC%A0", Total: 12345, After: search.Cursor{Values: []*string{&text, nil, &empty}, Number: 7}},
+		{Query: "name=x&_count=2", Total: 0, After: &rowPlace{Cursor: search.Cursor{Number: 1 << 63}}},
+		{Query: "name=%E5%BC%A0", Total: 12345, After: &rowPlace{Arm: 3, Cursor: search.Cursor{Values: []*string{&text, nil, &empty}, Number: 7}},
+			Trail: []*rowPlace{{Cursor: search.Cursor{Values: []*string{&text, nil, &empty}, Number: 6}}, nil}},
+		{Query: "a=b", Rest: &rest{End: &rowPlace{Cursor: search.Cursor{Number: 9}}, More: true, Step: 2, Key: "Patient/1", Number: 12}},
 	} {
 		s := testSealer(t, "k")
 		token := s.seal(c.append(nil), "scope")
@@ -75,6 +77,21 @@ func TestACursorIsRefusedWhenAnythingAboutItChanged(t *testing.T) {
 	}
 }
 
+func TestTheTrailOfACursorIsBounded(t *testing.T) {
+	text := strings.Repeat("x", 100)
+	c := searchCursor{Query: "a=b"}
+	for i := range 1000 {
+		c.Trail = append(c.Trail, &rowPlace{Cursor: search.Cursor{Values: []*string{&text}, Number: uint64(i)}})
+	}
+	var got searchCursor
+	if err := got.parse(c.append(nil)); err != nil || len(got.Trail) < 10 || len(c.append(nil)) > maxTrail+64 {
+		t.Fatalf("%d places, %v", len(got.Trail), err)
+	}
+	if diff := cmp.Diff(c.Trail[:len(got.Trail)], got.Trail); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestEqualCursorsHaveEqualTokens(t *testing.T) {
 	a, b := testSealer(t, "k"), testSealer(t, "k")
 	if a.seal([]byte("x"), "s") != b.seal([]byte("x"), "s") || a.seal([]byte("x"), "s") == a.seal([]byte("y"), "s") {
@@ -84,7 +101,7 @@ func TestEqualCursorsHaveEqualTokens(t *testing.T) {
 
 func FuzzCursor(f *testing.F) {
 	text := "v"
-	f.Add((&searchCursor{Query: "a=b", Total: 3, After: search.Cursor{Values: []*string{&text, nil}, Number: 9}}).append(nil))
+	f.Add((&searchCursor{Query: "a=b", Total: 3, After: &rowPlace{Cursor: search.Cursor{Values: []*string{&text, nil}, Number: 9}}}).append(nil))
 	f.Add([]byte{0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var c searchCursor

@@ -2,157 +2,202 @@ package interaction
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
-	"strings"
 
 	"meridian/fhir/issue"
+	"meridian/fhir/schema"
 	"meridian/fhir/search"
 	"meridian/server/store"
 )
 
-// include follows _include and _revinclude of a page, one level: one ReadMany
-// for all that the matches refer to, one search for each _revinclude and 500 matches. What the
-// limit leaves out is told by a warning.
+// Includes of a page are found hop by hop. A hop has steps, in an order that
+// the query alone decides:
 //
-// https://hl7.org/fhir/R4/search.html#revinclude
-func (r *request) include(ctx context.Context, rows []store.Row) ([]store.Resource, error) {
+//	references    what the resources at hand refer to by Type/id, in one ReadMany
+//	canonicals    for each type, what they refer to by canonical URL, in one search
+//	reverse       for each type, what refers to them, in one search
+//
+// The first hop starts at the matches; with :iterate further ones start at what
+// the last one found. An answer takes Limits.MaxIncludes of the first hop; the
+// rest follows by `next`, which names a step and the last resource it gave: the
+// matches are found again, not shown, and the step goes on behind it.
+
+// MaxIterateDepth is how many hops :iterate goes from the matches.
+const MaxIterateDepth = 8
+
+// includes are what an answer includes; rest is where there is more, nil at the end.
+type includes struct {
+	included []store.Resource
+	rest     *rest
+}
+
+// include follows _include and _revinclude of a page.
+//
+// https://hl7.org/fhir/R4/search.html#include
+func (r *request) include(ctx context.Context, rows []store.Row) (out includes, err error) {
 	if len(rows) == 0 || len(r.query.Includes) == 0 && len(r.query.RevIncludes) == 0 {
+		return out, nil
+	}
+	in := includer{s: r.s, seen: make(map[versioned]bool, 2*len(rows))}
+	at := make([]store.Resource, len(rows))
+	for i := range rows {
+		at[i] = rows[i].Resource
+		in.mark(&at[i])
+	}
+	h := in.hop(at, r.query, false)
+	h.room = r.s.limits.MaxIncludes
+	from := rest{}
+	if r.rest != nil {
+		from = *r.rest
+	}
+	if out.rest, err = h.run(ctx, from); err != nil {
+		return out, translate(err, "include")
+	}
+	out.included = h.found
+	more, err := r.iterate(ctx, &in, h.found)
+	if err != nil {
+		return out, translate(err, "include")
+	}
+	out.included = append(out.included, more...)
+	return out, nil
+}
+
+// iterate goes on from what the first hop found. What a limit leaves out is told by a warning.
+func (r *request) iterate(ctx context.Context, in *includer, at []store.Resource) (all []store.Resource, err error) {
+	if !slices.ContainsFunc(slices.Concat(r.query.Includes, r.query.RevIncludes), func(i search.Include) bool { return i.Iterate }) {
 		return nil, nil
 	}
-	in := includer{r: r, limit: r.s.limits.MaxIncludes, seen: make(map[store.Key]bool, 2*len(rows))}
-	for i := range rows {
-		in.seen[rows[i].Key] = true
-	}
-	for _, inc := range r.query.Includes {
-		in.elements |= inc.Param.Elements()
-	}
-	if err := in.forward(ctx, rows); err != nil {
-		return nil, err
-	}
-	for _, inc := range r.query.RevIncludes {
-		if err := in.reverse(ctx, rows, inc); err != nil {
+	for hop := 1; len(at) > 0; hop++ {
+		h := in.hop(at, r.query, true)
+		if h.room = r.s.limits.MaxIterated - len(all); hop == MaxIterateDepth {
+			h.room = 0 // only to see whether there is more
+		}
+		more, err := h.run(ctx, rest{})
+		if err != nil {
 			return nil, err
 		}
-	}
-	if in.cut {
+		all = append(all, h.found...)
+		at = h.found
+		if more == nil {
+			continue
+		}
+		text := "the limit of " + strconv.Itoa(r.s.limits.MaxIterated) + " resources that :iterate adds to one answer is reached"
+		if hop == MaxIterateDepth {
+			text = ":iterate goes over at most " + strconv.Itoa(MaxIterateDepth) + " references"
+		}
 		r.warnings = append(r.warnings, issue.Issue{Severity: issue.Warning, Code: issue.Incomplete, ID: "search.include-limit", Offset: issue.NoOffset,
-			Text: "this page includes the limit of " + strconv.Itoa(in.limit) + " resources and leaves further ones out; ask for smaller pages with _count"})
+			Text: text + ", further resources are left out; ask for smaller pages with _count, or for what is missing by its references"})
+		break
 	}
-	return in.found, nil
+	return all, nil
 }
 
-// includer collects what a page includes, each resource once.
+// versioned names a resource, or with a version one version of it.
+type versioned struct {
+	store.Key
+	version uint64
+}
+
+// includer knows what stands in the answer already.
 type includer struct {
-	r     *request
-	limit int
-	seen  map[store.Key]bool
-	found []store.Resource
-	cut   bool
-	// elements of the matches' type that _include looks at, see search.Param.Elements
-	elements uint64
+	s    *Service
+	seen map[versioned]bool
 }
 
-// forward reads what the matches refer to.
-func (in *includer) forward(ctx context.Context, rows []store.Row) error {
-	if len(in.r.query.Includes) == 0 {
-		return nil
-	}
-	var keys []store.Key
-	for i := range rows {
-		var err error
-		if keys, err = in.references(keys, &rows[i].Resource); err != nil {
-			return err
-		}
-	}
-	if len(keys) > in.limit {
-		keys, in.cut = keys[:in.limit], true
-	}
-	if len(keys) == 0 {
-		return nil
-	}
-	got, err := in.r.s.store.ReadMany(ctx, keys)
-	if err != nil {
-		return err
-	}
-	for _, res := range got {
-		if res.Body != nil {
-			in.found = append(in.found, res)
-		}
-	}
-	return nil
+// mark notes a current version.
+func (in *includer) mark(res *store.Resource) {
+	in.seen[versioned{res.Key, 0}] = true
+	in.seen[versioned{res.Key, res.Version}] = true
 }
 
-// references adds to keys what one match refers to and is not in the bundle
-// yet. Of its body only the elements that the includes look at are read.
-func (in *includer) references(keys []store.Key, res *store.Resource) ([]store.Key, error) {
-	s := in.r.s
-	p := s.stored.Get()
-	defer s.stored.Put(p)
-	tree, err := p.ParseElements(res.Body, in.elements)
-	if err != nil {
-		return nil, err
+// hop is one hop from the resources at hand.
+type hop struct {
+	in      *includer
+	at      []store.Resource
+	forward []search.Include
+	steps   []step
+	room    int
+	found   []store.Resource
+
+	refs   []versioned          // what at refers to, sorted; read once
+	urls   map[string][]string  // by type, the canonicals that at refers to, sorted
+	own    map[string][]address // by type, what at is referred to by
+	looked bool
+}
+
+// step is one of a hop: references when typ is empty; else a search of typ,
+// for canonicals when reverse is nil.
+type step struct {
+	typ     string
+	reverse []search.Include
+}
+
+// hop makes the steps of the includes of q, of those with :iterate only.
+func (in *includer) hop(at []store.Resource, q *search.Query, iterated bool) *hop {
+	h := &hop{in: in, at: at}
+	for _, i := range q.Includes {
+		if i.Iterate || !iterated {
+			h.forward = append(h.forward, i)
+		}
 	}
-	for _, inc := range in.r.query.Includes {
-		for _, ref := range s.registry.References(tree.Root(), inc.Param, inc.Target) {
-			key := store.Key{Type: ref.Type, ID: ref.ID}
-			if !ref.Local() || in.seen[key] {
-				continue
+	if len(h.forward) > 0 {
+		h.steps = append(h.steps, step{})
+		for _, typ := range in.s.canonicals {
+			h.steps = append(h.steps, step{typ: typ})
+		}
+	}
+	by := map[string][]search.Include{}
+	for _, i := range q.RevIncludes {
+		switch {
+		case iterated && !i.Iterate:
+		case i.Source != "":
+			by[i.Source] = append(by[i.Source], i)
+		default:
+			for _, typ := range schema.ResourceTypes() {
+				by[typ] = append(by[typ], i)
 			}
-			in.seen[key] = true
-			keys = append(keys, key)
 		}
 	}
-	return keys, nil
+	for _, typ := range slices.Sorted(maps.Keys(by)) {
+		h.steps = append(h.steps, step{typ, by[typ]})
+	}
+	return h
 }
 
-// reverse searches what refers to the matches.
-func (in *includer) reverse(ctx context.Context, rows []store.Row, inc search.Include) error {
-	for len(rows) > 0 {
-		n := min(len(rows), reverseAtOnce)
-		if err := in.reverseSome(ctx, rows[:n], inc); err != nil {
-			return err
+// run carries out the steps from a place on, until the room is used up. It
+// gives the place of the next resource, nil when there is none.
+func (h *hop) run(ctx context.Context, from rest) (*rest, error) {
+	for i := from.Step; i < len(h.steps); i++ {
+		run := h.search
+		if h.steps[i].typ == "" {
+			run = h.references
 		}
-		rows = rows[n:]
+		if i > from.Step {
+			from.Key, from.Number = "", 0
+		}
+		more, err := run(ctx, &h.steps[i], from)
+		if err != nil {
+			return nil, err
+		}
+		if more != nil {
+			more.Step = i
+			return more, nil
+		}
 	}
-	return nil
+	return nil, nil
 }
 
-// reverseAtOnce is how many matches one search for a _revinclude names, so
-// that their addresses stay below search.MaxQueryValue.
-const reverseAtOnce = 500
-
-func (in *includer) reverseSome(ctx context.Context, rows []store.Row, inc search.Include) error {
-	room := in.limit - len(in.found)
-	if room <= 0 {
-		in.cut = true
-		return nil
+// add takes a resource in that does not stand in the answer.
+func (h *hop) add(res *store.Resource, old bool) {
+	if key := (versioned{res.Key, res.Version}); old && !h.in.seen[key] {
+		h.in.seen[key] = true
+	} else if old || h.in.seen[versioned{res.Key, 0}] {
+		return
+	} else {
+		h.in.mark(res)
 	}
-	var value strings.Builder
-	for i := range rows {
-		if i > 0 {
-			value.WriteByte(',')
-		}
-		value.WriteString(keyPath(rows[i].Key))
-	}
-	q, _, err := in.r.s.registry.Parse(inc.Source, []search.Pair{{Name: inc.Param.Code, Value: value.String()}}, false)
-	if err != nil {
-		return err
-	}
-	plan, err := in.r.s.registry.Compile(q)
-	if err != nil {
-		return err
-	}
-	plan.Limit = room
-	page, err := in.r.s.store.Search(ctx, plan)
-	if err != nil {
-		return err
-	}
-	in.cut = in.cut || page.More
-	for i := range page.Rows {
-		if key := page.Rows[i].Key; !in.seen[key] {
-			in.seen[key] = true
-			in.found = append(in.found, page.Rows[i].Resource)
-		}
-	}
-	return nil
+	h.found = append(h.found, *res)
+	h.room--
 }

@@ -188,6 +188,7 @@ func New(o Options) (*Service, error) {
 	s.bodies.Options.MaxBytes = s.limits.BodyBytes
 	s.stored.Options.MaxBytes = s.limits.BodyBytes + maxMeta
 	s.index = Indexer(s.registry)
+	s.canonicals = canonicalTypes()
 	s.capabilities = sync.OnceValue(s.buildCapabilities)
 	return s, nil
 }

@@ -3,17 +3,23 @@ package interaction
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"meridian/fhir/issue"
+	"meridian/fhir/schema"
 	"meridian/fhir/search"
 	"meridian/server/store"
 )
 
-// SearchParams of a search of one type, by GET or POST.
+// SearchParams of a search by GET or POST: of one type, of several, or of a compartment.
 type SearchParams struct {
+	// Type is what is searched. Empty: the types that _type names, else all
+	// that the compartment has, else all that there are.
 	Type string
+	// Compartment, when its ID is not empty, narrows to what belongs to a resource: GET /Patient/1/Observation.
+	Compartment store.Key
 	// Query holds the decoded parameters, without _format and _pretty. _cursor,
 	// the token of a link of ours, stands alone: the others are in it.
 	Query []search.Pair
@@ -21,15 +27,32 @@ type SearchParams struct {
 	Lenient bool
 }
 
+// path is the address below the base, as it stands in links.
+func (p *SearchParams) path() string {
+	switch {
+	case p.Compartment.ID == "" && p.Type == "":
+		return ""
+	case p.Compartment.ID == "":
+		return "/" + p.Type
+	case p.Type == "":
+		return "/" + keyPath(p.Compartment) + "/*"
+	}
+	return "/" + keyPath(p.Compartment) + "/" + p.Type
+}
+
 // request is a search on its way.
 type request struct {
 	s        *Service
-	typ      string
-	query    *search.Query
-	used     string // the query string of what was understood
-	token    string // of the page asked for; empty for the first
-	total    int    // carried by the cursor; -1 for none
-	after    *search.Cursor
+	path     string
+	arms     []arm         // one for each type
+	query    *search.Query // of the first arm: the result parameters are those of all
+	used     string        // the query string of what was understood
+	token    string        // of the page asked for; empty for the first
+	total    int           // carried by the cursor; -1 for none
+	after    *rowPlace
+	trail    []*rowPlace
+	rest     *rest // more includes of a page are asked for
+	typed    bool  // _type names the types
 	explain  bool
 	shape    shape
 	warnings []issue.Issue
@@ -43,80 +66,215 @@ type request struct {
 //
 // https://hl7.org/fhir/R4/search.html
 func (s *Service) Search(ctx context.Context, dst []byte, p SearchParams) ([]byte, error) {
-	if !IsResourceType(p.Type) {
+	switch {
+	case p.Type != "" && !IsResourceType(p.Type):
 		return dst, unknownType(p.Type)
+	case p.Compartment.ID == "":
+	case !IsResourceType(p.Compartment.Type):
+		return dst, unknownType(p.Compartment.Type)
+	case !search.IsCompartment(p.Compartment.Type):
+		return dst, issue.New(issue.NotSupported, "search.compartment", "a "+p.Compartment.Type+" has no compartment; those are of Patient, Encounter, Practitioner, RelatedPerson and Device", "").WithStatus(400)
 	}
 	r, err := s.request(&p)
 	if err != nil {
 		return dst, err
 	}
-	plan, err := s.registry.Compile(r.query)
-	if err != nil {
-		return dst, err
-	}
+	ctx, watch := s.watchSearch(ctx, r)
+	defer watch.end()
 	if r.shape.countOnly {
-		t, err := s.store.Count(ctx, plan, 0)
+		t, err := r.count(ctx, 0)
 		if err != nil {
-			return dst, translate(err, "count "+p.Type)
+			return dst, err
 		}
 		r.total = t.N
-		return r.append(dst, &store.Page{}, nil)
+		return r.append(dst, &answer{})
 	}
 	if r.explain {
 		ctx = store.WithExplain(ctx)
 	}
-	plan.Limit, plan.After = r.shape.count, r.after
-	page, err := s.store.Search(ctx, plan)
+	a, err := r.answer(ctx)
 	if err != nil {
-		return dst, translate(err, "search "+p.Type)
+		return dst, err
 	}
-	if err := r.countTotal(ctx, plan, &page); err != nil {
-		return dst, translate(err, "count "+p.Type)
+	if r.explain {
+		if err := r.explanation(ctx, &a.found); err != nil {
+			return dst, err
+		}
 	}
-	included, err := r.include(ctx, page.Rows)
-	if err != nil {
-		return dst, translate(err, "include")
+	return r.append(dst, a)
+}
+
+// answer is what a bundle shows.
+type answer struct {
+	found
+	includes
+}
+
+// answer finds the page, its total and what it includes. When more includes of
+// a page are asked for, its matches are found again, to follow them, and not shown.
+func (r *request) answer(ctx context.Context) (*answer, error) {
+	a := &answer{}
+	var err error
+	if a.found, err = r.page(ctx, r.after, r.shape.count); err != nil {
+		return nil, err
 	}
-	if page.Explain != nil {
-		r.warnings = append(r.warnings, explanation(page.Explain))
+	if r.rest != nil {
+		if err := r.until(ctx, &a.found); err != nil {
+			return nil, err
+		}
 	}
-	return r.append(dst, &page, included)
+	if err := r.countTotal(ctx, &a.found); err != nil {
+		return nil, err
+	}
+	a.includes, err = r.include(ctx, a.rows)
+	return a, err
+}
+
+// until finds the rows up to the end of a page that was shown before, also where
+// others have come in between; those behind belong to the next page.
+func (r *request) until(ctx context.Context, f *found) error {
+	sort, end := r.arms[0].plan.Sort, r.rest.End
+	for f.more && len(f.rows) < r.s.limits.MaxPageSize && end != nil && !f.last().reaches(end, sort) {
+		next, err := r.page(ctx, f.last(), r.shape.count)
+		if err != nil {
+			return err
+		}
+		f.rows, f.arms, f.more = append(f.rows, next.rows...), append(f.arms, next.arms...), next.more
+	}
+	n := len(f.rows)
+	for n > 0 && end != nil && f.place(n-1).behind(end, sort) {
+		n--
+	}
+	f.rows, f.arms, f.more = f.rows[:n], f.arms[:n], r.rest.More
+	return nil
 }
 
 // request reads the parameters, from the cursor when there is one.
 func (s *Service) request(p *SearchParams) (*request, error) {
-	r := &request{s: s, typ: p.Type, total: -1}
+	r := &request{s: s, path: p.path(), total: -1}
 	pairs, lenient := p.Query, p.Lenient
-	for _, q := range p.Query {
-		if q.Name != "_cursor" {
-			continue
-		}
-		if len(p.Query) > 1 {
-			return nil, cursorAlone()
-		}
-		text, err := s.cursors.open(q.Value, searchScope(s.registry.IndexVersion(), p.Type))
+	if hasCursor(pairs) {
+		c, err := s.openCursor(pairs, r.path)
 		if err != nil {
-			return nil, cursorError()
+			return nil, err
 		}
-		var c searchCursor
-		if err := c.parse(text); err != nil {
-			return nil, cursorError()
-		}
-		r.token, r.total, r.after = q.Value, c.Total, &c.After
+		r.token, r.total, r.after, r.trail, r.rest = pairs[0].Value, c.Total, c.After, c.Trail, c.Rest
 		if pairs, err = ParseQuery(c.Query); err != nil {
 			return nil, cursorError()
 		}
 		lenient = false
-		break
 	}
 	pairs, r.explain = takeExplain(pairs)
-	var err error
-	if r.query, r.warnings, err = s.registry.Parse(p.Type, pairs, lenient); err != nil {
+	r.typed = slices.ContainsFunc(pairs, func(q search.Pair) bool { return q.Name == "_type" })
+	types, pairs, err := s.searchedTypes(p, pairs)
+	if err != nil {
 		return nil, err
 	}
-	r.shape, err = s.shape(r.query)
-	r.used = r.usedQuery()
-	return r, err
+	if err := r.parse(p, types, pairs, lenient); err != nil {
+		return nil, err
+	}
+	if r.after != nil && r.after.Arm >= len(r.arms) {
+		return nil, cursorError()
+	}
+	if r.shape, err = s.shape(r.query); err != nil {
+		return nil, err
+	}
+	r.used = r.usedQuery(types)
+	return r, nil
+}
+
+func (s *Service) openCursor(pairs []search.Pair, path string) (c searchCursor, err error) {
+	if len(pairs) > 1 {
+		return c, cursorAlone()
+	}
+	text, err := s.cursors.open(pairs[0].Value, searchScope(s.registry.IndexVersion(), path))
+	if err != nil || c.parse(text) != nil {
+		return c, cursorError()
+	}
+	return c, nil
+}
+
+// parse reads the query for each type and compiles it.
+func (r *request) parse(p *SearchParams, types []string, pairs []search.Pair, lenient bool) error {
+	queries, warnings, err := r.s.registry.ParseAll(types, pairs, lenient)
+	if err != nil {
+		return err
+	}
+	r.warnings = warnings
+	for _, q := range queries {
+		if p.Compartment.ID != "" {
+			in, ok := r.s.registry.InCompartment(q, p.Compartment.Type, p.Compartment.ID)
+			if !ok {
+				return notInCompartment(q.Type, p.Compartment.Type)
+			}
+			q = in
+		}
+		plan, err := r.s.registry.Compile(q)
+		if err != nil {
+			return err
+		}
+		r.arms = append(r.arms, arm{q, plan})
+	}
+	r.query = r.arms[0].query
+	if p.Type == "" && p.Compartment.ID == "" && len(types) == len(schema.ResourceTypes()) && len(r.query.Criteria) == 0 {
+		return issue.New(issue.TooCostly, "search.everything", "a search of all resource types needs a criterion (_id, _lastUpdated, _tag, _profile, _security, _source) or _type", "").WithStatus(400)
+	}
+	return nil
+}
+
+func notInCompartment(typ, of string) error {
+	return issue.New(issue.NotSupported, "search.compartment", "a "+typ+" is in no compartment of a "+of, "").WithStatus(400)
+}
+
+// searchedTypes are the types that a search is about, in the order of its
+// answer; _type is taken out of the parameters.
+//
+// https://hl7.org/fhir/R4/http.html#search
+func (s *Service) searchedTypes(p *SearchParams, pairs []search.Pair) (types []string, rest []search.Pair, err error) {
+	if p.Type != "" {
+		return []string{p.Type}, pairs, nil
+	}
+	all := schema.ResourceTypes()
+	if p.Compartment.ID != "" {
+		all = search.CompartmentTypes(p.Compartment.Type)
+	}
+	for _, q := range pairs {
+		if q.Name != "_type" {
+			rest = append(rest, q)
+			continue
+		}
+		for typ := range strings.SplitSeq(q.Value, ",") {
+			switch {
+			case !IsResourceType(typ):
+				text := "_type: there is no such resource type"
+				if near := search.Nearest(typ, all); near != "" {
+					text += "; did you mean " + strconv.Quote(near) + "?"
+				}
+				return nil, nil, issue.New(issue.Value, "search.type", text, "").WithStatus(400)
+			case !slices.Contains(all, typ):
+				return nil, nil, notInCompartment(typ, p.Compartment.Type)
+			case !slices.Contains(types, typ):
+				types = append(types, typ)
+			}
+		}
+	}
+	if types == nil {
+		types = all
+		if p.Compartment.ID == "" {
+			err = commonOnly(rest)
+		}
+	}
+	return types, rest, err
+}
+
+// commonOnly: without _type only what is defined for every resource can be asked.
+func commonOnly(pairs []search.Pair) error {
+	for _, q := range pairs {
+		if !strings.HasPrefix(q.Name, "_") {
+			return issue.New(issue.NotSupported, "search.everything", "a search of all resource types asks by parameters of every resource (_id, _lastUpdated, _tag, _profile, _security, _source); name types with _type to ask by others", "").WithStatus(400)
+		}
+	}
+	return nil
 }
 
 // takeExplain takes _explain=true out of the parameters.
@@ -133,12 +291,12 @@ func takeExplain(pairs []search.Pair) (rest []search.Pair, explain bool) {
 
 // countTotal finds Bundle.total as it was asked for. Without being asked it
 // is given where it is known: when all matches stand on the first page.
-func (r *request) countTotal(ctx context.Context, plan *search.Plan, page *store.Page) error {
+func (r *request) countTotal(ctx context.Context, f *found) error {
 	if r.token != "" || r.shape.total == search.TotalNone {
 		return nil // later pages show the first page's total
 	}
-	if !page.More {
-		r.total = len(page.Rows)
+	if !f.more {
+		r.total = len(f.rows)
 		return nil
 	}
 	limit := 0
@@ -148,9 +306,7 @@ func (r *request) countTotal(ctx context.Context, plan *search.Plan, page *store
 	case search.TotalEstimate:
 		limit = r.s.limits.EstimateTotal
 	}
-	counted := *plan
-	counted.After, counted.Limit = nil, 0
-	t, err := r.s.store.Count(ctx, &counted, limit)
+	t, err := r.count(ctx, limit)
 	if err != nil {
 		return err
 	}
@@ -159,106 +315,6 @@ func (r *request) countTotal(ctx context.Context, plan *search.Plan, page *store
 			Text: "there are more than " + strconv.Itoa(t.N) + " matches; _total=accurate counts them"})
 	}
 	return nil
-}
-
-func explanation(x *store.Explain) issue.Issue {
-	text := fmt.Sprintf("strategy: %s; keys read: %d; candidates checked: %d; found: %d", x.Strategy, x.Read, x.Checked, x.Found)
-	if x.Plan != "" {
-		text += "\n" + x.Plan
-	}
-	return issue.Issue{Severity: issue.Information, Code: issue.Informational, ID: "search.explain", Text: text, Offset: issue.NoOffset}
-}
-
-// append writes the bundle.
-func (r *request) append(dst []byte, page *store.Page, included []store.Resource) ([]byte, error) {
-	dst = append(dst, `{"resourceType":"Bundle","type":"searchset"`...)
-	if r.total >= 0 {
-		dst = strconv.AppendInt(append(dst, `,"total":`...), int64(r.total), 10)
-	}
-	dst, err := r.appendLinks(dst, page)
-	if err != nil {
-		return dst, err
-	}
-	w := entryWriter{r: r, dst: dst}
-	for i := range page.Rows {
-		if err := w.resource(&page.Rows[i].Resource, "match"); err != nil {
-			return dst, err
-		}
-	}
-	for i := range included {
-		if err := w.resource(&included[i], "include"); err != nil {
-			return dst, err
-		}
-	}
-	if len(r.warnings) > 0 {
-		w.outcome(r.warnings)
-	}
-	if w.n > 0 {
-		w.dst = append(w.dst, ']')
-	}
-	return append(w.dst, '}'), nil
-}
-
-// appendLinks: self says what was used, and on a later page which one it is.
-func (r *request) appendLinks(dst []byte, page *store.Page) ([]byte, error) {
-	path := r.s.base + "/" + r.typ
-	first := path
-	if r.used != "" {
-		first += "?" + r.used
-	}
-	self := first
-	if r.token != "" {
-		self = path + "?_cursor=" + r.token
-	}
-	dst = appendLink(append(dst, `,"link":[`...), "self", self)
-	dst = appendLink(append(dst, ','), "first", first)
-	if page.More && len(page.Rows) > 0 {
-		c := searchCursor{Query: r.used, Total: r.total, After: page.Rows[len(page.Rows)-1].At}
-		if r.explain {
-			c.Query = strings.TrimPrefix(c.Query+"&_explain=true", "&")
-		}
-		token := r.s.cursors.seal(c.append(nil), searchScope(r.s.registry.IndexVersion(), r.typ))
-		if len(token) > maxCursor {
-			return dst, issue.New(issue.TooCostly, "search.too-long", "the parameters are too long for a link to the next page: ask for fewer values, or with _count for all that match", "").WithStatus(400)
-		}
-		dst = appendLink(append(dst, ','), "next", path+"?_cursor="+token)
-	}
-	return append(dst, ']'), nil
-}
-
-// entryWriter appends the entries of a searchset.
-type entryWriter struct {
-	r   *request
-	dst []byte
-	n   int
-}
-
-func (w *entryWriter) next() {
-	if w.n == 0 {
-		w.dst = append(w.dst, `,"entry":[`...)
-	} else {
-		w.dst = append(w.dst, ',')
-	}
-	w.n++
-}
-
-func (w *entryWriter) resource(res *store.Resource, mode string) (err error) {
-	w.next()
-	w.dst = w.r.s.appendFullURL(append(w.dst, `{"fullUrl":"`...), res)
-	w.dst = append(w.dst, `","resource":`...)
-	if sub := &w.r.shape.subset; sub.all() || mode == "include" && len(sub.elements) > 0 {
-		w.dst = append(w.dst, res.Body...)
-	} else if w.dst, err = w.r.s.appendSubset(w.dst, res.Body, sub); err != nil {
-		return err
-	}
-	w.dst = append(append(append(w.dst, `,"search":{"mode":"`...), mode...), `"}}`...)
-	return nil
-}
-
-func (w *entryWriter) outcome(issues []issue.Issue) {
-	w.next()
-	w.dst = AppendOutcome(append(w.dst, `{"resource":`...), issues)
-	w.dst = append(w.dst, `,"search":{"mode":"outcome"}}`...)
 }
 
 // withoutFormat leaves out what only HTTP understands, from the url of a bundle entry.
@@ -273,10 +329,17 @@ func withoutFormat(pairs []search.Pair) []search.Pair {
 }
 
 func hasCursor(pairs []search.Pair) bool {
-	for _, p := range pairs {
-		if p.Name == "_cursor" {
-			return true
+	return slices.ContainsFunc(pairs, func(p search.Pair) bool { return p.Name == "_cursor" })
+}
+
+// explanation adds what each arm did.
+func (r *request) explanation(_ context.Context, f *found) error {
+	for _, x := range f.explain {
+		text := fmt.Sprintf("strategy: %s; keys read: %d; candidates checked: %d; found: %d", x.Strategy, x.Read, x.Checked, x.Found)
+		if x.Plan != "" {
+			text += "\n" + x.Plan
 		}
+		r.warnings = append(r.warnings, issue.Issue{Severity: issue.Information, Code: issue.Informational, ID: "search.explain", Text: text, Offset: issue.NoOffset})
 	}
-	return false
+	return nil
 }

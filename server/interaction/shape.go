@@ -40,10 +40,14 @@ func (s *Service) shape(q *search.Query) (shape, error) {
 }
 
 // usedQuery is the query string of what was understood: the self link. A
-// _count over the limit stands in it as it was cut.
-func (r *request) usedQuery() string {
+// _count over the limit stands in it as it was cut, _type where types were named.
+func (r *request) usedQuery(types []string) string {
 	var b strings.Builder
-	for _, p := range r.query.Canonical() {
+	used := r.query.Canonical()
+	if r.typed {
+		used = append([]search.Pair{{Name: "_type", Value: strings.Join(types, ",")}}, used...)
+	}
+	for _, p := range used {
 		if p.Name == "_format" || p.Name == "_pretty" {
 			continue
 		}

@@ -32,54 +32,6 @@ func (x *call) entryOutcome(err error) []issue.Issue {
 	return errorIssues(err)
 }
 
-// https://hl7.org/fhir/R4/http.html#search
-func search(x *call) error { return x.search(x.query) }
-
-// searchForm is a search by POST: its parameters stand in the body, or in both.
-func searchForm(x *call) error {
-	switch typ := x.header("Content-Type"); {
-	case typ == "" && x.Request().ContentLength <= 0:
-		return x.search(x.query)
-	case len(typ) >= len(formType) && typ[:len(formType)] == formType:
-	default:
-		return issue.New(issue.NotSupported, "search.content-type", "a search by POST is sent as "+formType, "").WithStatus(http.StatusUnsupportedMediaType)
-	}
-	if err := checkCharset(x.header("Content-Type")); err != nil {
-		return err
-	}
-	body, err := x.readBody()
-	if err != nil {
-		return err
-	}
-	form, format, err := x.takeFormat(string(body))
-	if err != nil {
-		return err
-	}
-	if format != "" && !isJSON(format) {
-		return notAcceptable()
-	}
-	if x.query != "" && form != "" {
-		form = x.query + "&" + form
-	} else if form == "" {
-		form = x.query
-	}
-	return x.search(form)
-}
-
-const formType = "application/x-www-form-urlencoded"
-
-func (x *call) search(query string) error {
-	pairs, err := interaction.ParseQuery(query)
-	if err != nil {
-		return err
-	}
-	x.out, err = x.service.Search(x.ctx, x.out, interaction.SearchParams{Type: x.Param("type"), Query: pairs, Lenient: x.lenient})
-	if err != nil {
-		return err
-	}
-	return x.send(http.StatusOK, x.out)
-}
-
 // https://hl7.org/fhir/R4/http.html#history
 func history(x *call) error {
 	key := store.Key{Type: x.Param("type"), ID: x.Param("id")}

@@ -139,9 +139,7 @@ func (h *Handler) routes() {
 		g.Match([]string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}, path, h.on("unknown", readOnly))
 	}
 	h.operationRoutes(g)
-	both("/:type", "search-type", search)
-	both("/:type/_search", "search-type", search)
-	g.POST("/:type/_search", h.on("search-type", searchForm))
+	h.searchRoutes(g)
 	both("/:type/_history", "history-type", history)
 	both("/:type/:id", "read", read)
 	both("/:type/:id/_history", "history-instance", history)

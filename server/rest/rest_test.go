@@ -202,36 +202,6 @@ func TestListeningBeyondLoopbackNeedsAuthentication(t *testing.T) {
 	}
 }
 
-func TestIncludesOverTheLimitAreToldInTheBundle(t *testing.T) {
-	for _, b := range backends(t) {
-		t.Run(b.name, func(t *testing.T) {
-			s := newServerWith(t, b, interaction.Limits{MaxIncludes: 3}, rest.Options{})
-			for i := range 5 {
-				s.send("PUT", fmt.Sprintf("/fhir/Patient/p%d", i), fmt.Sprintf(`{"resourceType":"Patient","id":"p%d"}`, i))
-				s.send("PUT", fmt.Sprintf("/fhir/Observation/o%d", i), fmt.Sprintf(`{"resourceType":"Observation","id":"o%d","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/p%d"}}`, i, i))
-			}
-			for target, matches := range map[string]int{
-				"/fhir/Observation?_include=Observation:subject":       5,
-				"/fhir/Patient?_revinclude=Observation:subject":        5,
-				"/fhir/Patient?_id=p1&_revinclude=Observation:subject": 1,
-			} {
-				modes := map[string]int{}
-				got := s.bundle(t, "GET", target, "")
-				for _, e := range got.Entry {
-					modes[e.Search.Mode]++
-				}
-				included, outcome := min(matches, 3), 0
-				if matches > 3 {
-					outcome = 1
-				}
-				if modes["match"] != matches || modes["include"] != included || modes["outcome"] != outcome {
-					t.Errorf("%s: %v", target, modes)
-				}
-			}
-		})
-	}
-}
-
 func TestCountOverTheLimitIsCutAndTheSelfLinkSaysSo(t *testing.T) {
 	s := newServerWith(t, mapBackend, interaction.Limits{MaxPageSize: 2}, rest.Options{})
 	for i := range 3 {

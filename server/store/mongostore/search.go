@@ -91,6 +91,7 @@ func (s *Store) search(ctx context.Context, plan *search.Plan) (store.Page, erro
 	if store.WantsExplain(ctx) {
 		page.Explain = s.explain(ctx, q, plan, len(page.Rows))
 	}
+	store.TallyOf(ctx).Add(q.order.strategy(), q.checked, q.checked)
 	return page, nil
 }
 

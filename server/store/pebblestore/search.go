@@ -38,7 +38,15 @@ func (s *Store) search(ctx context.Context, plan *search.Plan, limit int) (store
 	if store.WantsExplain(ctx) {
 		page.Explain = r.explain(len(page.Rows))
 	}
+	r.tally(ctx)
 	return page, nil
+}
+
+// tally adds what the run did to what its caller sums up.
+func (r *run) tally(ctx context.Context) {
+	if t := store.TallyOf(ctx); t != nil && r.exec != nil {
+		t.Add(r.strategy, r.keys, r.checked)
+	}
 }
 
 // run is the execution of one plan for one page.
@@ -167,6 +175,7 @@ func (s *Store) Count(ctx context.Context, plan *search.Plan, limit int) (store.
 	r := &run{plan: plan, exec: s.newExec(ctx, snapshot, t)}
 	defer r.exec.close()
 	n := r.count(limit)
+	r.tally(ctx)
 	if r.err != nil {
 		return store.Total{}, fmt.Errorf("count %s: %w", plan.Type, r.err)
 	}
