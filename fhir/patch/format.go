@@ -1,9 +1,6 @@
 package patch
 
-import (
-	"meridian/fhir/codec"
-	"meridian/fhir/issue"
-)
+import "meridian/fhir/issue"
 
 // Format is how a patch document is written.
 type Format uint8
@@ -14,6 +11,7 @@ const (
 	JSON              // RFC 6902, application/json-patch+json
 	Merge             // RFC 7396, application/merge-patch+json
 	Parameters        // FHIRPath Patch, application/fhir+json
+	XML               // FHIRPath Patch, application/fhir+xml
 )
 
 // FormatOf tells a document sent as application/json, which says no more than
@@ -30,7 +28,7 @@ func FormatOf(src []byte) (Format, error) {
 	case !v.isObject():
 		return 0, issue.New(issue.Invalid, idDocument, "a patch is an array of operations, a Parameters resource, or an object to be merged", "")
 	}
-	d := document{nodes: codec.DefaultMaxNodes}
+	d := document{nodes: DefaultMaxNodes}
 	b, err := d.open(v)
 	if err != nil {
 		return 0, err

@@ -46,7 +46,7 @@ import (
 const (
 	DefaultMaxOperations = 1000                   // operations of one patch
 	DefaultMaxBytes      = codec.DefaultMaxBytes  // bytes that operations may add together, copies included
-	DefaultMaxNodes      = codec.DefaultMaxNodes  // JSON values that operations may look into, 56 bytes each
+	DefaultMaxNodes      = 1 << 20                // JSON values that operations may look into, at most 56 bytes each
 	maxDepth             = codec.DefaultMaxDepth  // of a patch document
 	maxIssues            = codec.DefaultMaxIssues // of a patch document that are listed
 )

@@ -86,7 +86,7 @@ func TestFHIRPathPatchSuite(t *testing.T) {
 	}
 	for _, c := range suite.Cases {
 		t.Run(c.Name, func(t *testing.T) {
-			params, err := codec.Parse(fhirtest.JSONOf(t, []byte(c.Diff.Inner)), codec.Options{Type: "Parameters"})
+			params, err := codec.ParseXML([]byte(c.Diff.Inner), codec.Options{Type: "Parameters"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -94,7 +94,7 @@ func TestFHIRPathPatchSuite(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tree, err := p.Apply(Target{Body: fhirtest.JSONOf(t, []byte(c.Input.Inner)), Parser: codec.NewParser(codec.Options{})})
+			tree, err := p.Apply(Target{Body: fromXML(t, []byte(c.Input.Inner)), Parser: codec.NewParser(codec.Options{})})
 			switch {
 			case c.Error.Text != "" && (err == nil || issue.As(err) == nil):
 				t.Errorf("no error for clients, %v, where there is one: %s", err, c.Error.Text)
@@ -102,12 +102,22 @@ func TestFHIRPathPatchSuite(t *testing.T) {
 				t.Error(err)
 			case c.Error.Text == "":
 				got := codec.AppendJSON(nil, tree.Root(), nil)
-				if diff := fhirtest.DiffValues(oneSpace(fhirtest.JSONOf(t, []byte(c.Output.Inner))), oneSpace(got)); diff != "" {
+				if diff := fhirtest.DiffValues(oneSpace(fromXML(t, []byte(c.Output.Inner))), oneSpace(got)); diff != "" {
 					t.Error(diff)
 				}
 			}
 		})
 	}
+}
+
+// fromXML gives a resource of the suite as JSON.
+func fromXML(t *testing.T, src []byte) []byte {
+	t.Helper()
+	body, err := codec.NewXMLReader(codec.Options{}).JSON(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
 }
 
 // oneSpace makes of all space between the tags of a narrative a single one, since the

@@ -56,8 +56,11 @@ func (s *Service) patchDocument(body []byte, f patch.Format) (*patch.Patch, erro
 	case patch.Merge:
 		return patch.ParseMerge(body, s.patchLimits())
 	}
-	// The tree lives as long as the patch, so it is none of a pooled parser.
-	tree, err := codec.Parse(body, codec.Options{Type: "Parameters", MaxBytes: s.limits.BodyBytes})
+	parse := codec.Parse // the tree lives as long as the patch, so it is none of a pooled parser
+	if f == patch.XML {
+		parse = codec.ParseXML
+	}
+	tree, err := parse(body, codec.Options{Type: "Parameters", MaxBytes: s.limits.BodyBytes})
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +215,7 @@ func (s *Service) binaryPatch(root element.Node) (*patch.Patch, error) {
 // PatchFormats lists the content types of patches, as Accept-Patch and
 // CapabilityStatement.patchFormat show them.
 func PatchFormats() []string {
-	return []string{"application/json-patch+json", "application/merge-patch+json", "application/fhir+json"}
+	return []string{"application/json-patch+json", "application/merge-patch+json", "application/fhir+json", "application/fhir+xml"}
 }
 
 // PatchFormat reads a content type, its parameters aside; false for one that is not taken.
@@ -225,6 +228,8 @@ func PatchFormat(contentType string) (patch.Format, bool) {
 		return patch.Merge, true
 	case "application/fhir+json", "application/json+fhir":
 		return patch.Parameters, true
+	case "application/fhir+xml", "application/xml+fhir", "application/xml", "text/xml":
+		return patch.XML, true
 	case "application/json", "text/json":
 		return patch.AnyFormat, true
 	}
