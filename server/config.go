@@ -32,7 +32,8 @@ type serveCommand struct {
 	MongoDB  string `name:"mongodb" env:"MERIDIAN_MONGODB" placeholder:"URI" help:"Connection string of MongoDB; then no embedded store is opened."`
 	Database string `default:"meridian" env:"MERIDIAN_DATABASE" placeholder:"NAME" help:"Database in MongoDB (${default})."`
 	// Transactions of MongoDB: asked of the server, unless a deployment is known to have them or not.
-	MongoDBTransactions string `name:"mongodb-transactions" default:"auto" enum:"auto,on,off" env:"MERIDIAN_MONGODB_TRANSACTIONS" help:"Whether MongoDB has transactions: auto, on, off (${default})."`
+	MongoDBTransactions    string `name:"mongodb-transactions" default:"auto" enum:"auto,on,off" env:"MERIDIAN_MONGODB_TRANSACTIONS" help:"Whether MongoDB has transactions: auto, on, off (${default})."`
+	MongoDBMaxTransactions int    `name:"mongodb-max-transactions" default:"4" env:"MERIDIAN_MONGODB_MAX_TRANSACTIONS" placeholder:"N" help:"Transactions of MongoDB that are open at once: with many and a small cache they abort each other (${default})."`
 
 	BaseURL   string        `name:"base-url" env:"MERIDIAN_BASE_URL" placeholder:"URL" help:"Address of the FHIR service as clients know it (http://LISTEN/fhir)."`
 	Zone      string        `default:"Asia/Shanghai" env:"MERIDIAN_ZONE" placeholder:"NAME" help:"Time zone of dates without one (${default})."`
@@ -42,6 +43,15 @@ type serveCommand struct {
 	Timeout   time.Duration `default:"5m" env:"MERIDIAN_TIMEOUT" placeholder:"TIME" help:"Longest time of one request (${default})."`
 	StopTime  time.Duration `name:"stop-time" default:"30s" env:"MERIDIAN_STOP_TIME" placeholder:"TIME" help:"Longest wait for requests in flight at a stop (${default})."`
 	CursorKey string        `name:"cursor-key" env:"MERIDIAN_CURSOR_KEY" placeholder:"SECRET" help:"Secret that authenticates next links; the same on all servers of one deployment (made and kept in DATA)."`
+
+	ConditionalDelete      string        `name:"conditional-delete" default:"single" enum:"single,multiple" env:"MERIDIAN_CONDITIONAL_DELETE" placeholder:"single|multiple" help:"Whether a conditional delete may delete several resources (${default})."`
+	ConditionalDeleteLimit int           `name:"conditional-delete-limit" default:"1000" env:"MERIDIAN_CONDITIONAL_DELETE_LIMIT" placeholder:"N" help:"With multiple: the most that one may delete, at most 9999 (${default})."`
+	Integrity              string        `default:"off" env:"MERIDIAN_INTEGRITY" placeholder:"off|warn|enforce,TYPE=…" help:"Whether references must name something that is there, and what is referred to may be deleted: off, warn or enforce, and for single types: off,Patient=enforce (${default})."`
+	IdempotencyTime        time.Duration `name:"idempotency-time" default:"24h" env:"MERIDIAN_IDEMPOTENCY_TIME" placeholder:"TIME" help:"How long the answer to a request with an Idempotency-Key is kept (${default})."`
+	Transactions           int           `default:"8" env:"MERIDIAN_TRANSACTIONS" placeholder:"N" help:"Bundles of type transaction carried out at once; on MongoDB they are also limited by --mongodb-max-transactions (${default})."`
+	AsyncWorkers           int           `name:"async-workers" default:"2" env:"MERIDIAN_ASYNC_WORKERS" placeholder:"N" help:"Asynchronous requests carried out at once (${default})."`
+	AsyncTime              time.Duration `name:"async-time" default:"1h" env:"MERIDIAN_ASYNC_TIME" placeholder:"TIME" help:"Longest time of an asynchronous request (${default})."`
+	AsyncKeep              time.Duration `name:"async-keep" default:"24h" env:"MERIDIAN_ASYNC_KEEP" placeholder:"TIME" help:"How long the answer to an asynchronous request is kept (${default})."`
 
 	CacheSize    sizeFlag `name:"cache-size" default:"128MiB" env:"MERIDIAN_CACHE_SIZE" placeholder:"SIZE" help:"Block cache of the embedded store (${default})."`
 	MessageLimit sizeFlag `name:"message-limit" default:"16MiB" env:"MERIDIAN_MESSAGE_LIMIT" placeholder:"SIZE" help:"Largest message (${default})."`

@@ -23,6 +23,7 @@ import (
 	"meridian/mappings/maps"
 	"meridian/server/inbox"
 	"meridian/server/interaction"
+	"meridian/server/job"
 	"meridian/server/operation"
 	"meridian/server/rest"
 	"meridian/server/store"
@@ -46,6 +47,8 @@ type app struct {
 	secret   func() ([]byte, error) // of cursors, once the store is open
 	service  atomic.Pointer[interaction.Service]
 	inbox    atomic.Pointer[inbox.Inbox]
+	rest     *rest.Handler
+	jobs     atomic.Pointer[job.Runner]
 	door     *inbox.MLLP
 	opened   chan error // the result of opening the store
 }
@@ -122,15 +125,40 @@ func (a *app) profile() error {
 }
 
 func (a *app) handler() http.Handler {
-	return rest.New(rest.Options{
+	a.rest = rest.New(rest.Options{
 		Service:   a.service.Load,
 		BodyLimit: int64(a.c.BodyLimit),
 		Timeout:   a.c.Timeout,
 		AccessLog: a.access.logger(),
 		ErrorLog:  a.log,
 		Metrics:   a.metrics,
-		Mounts:    map[string]http.Handler{"/ops/messages": http.HandlerFunc(a.ops)},
+		Jobs:      a.jobs.Load,
+		Async:     rest.AsyncOptions{Workers: a.c.AsyncWorkers, Time: a.c.AsyncTime, Keep: a.c.AsyncKeep},
+		Mounts:    map[string]http.Handler{"/ops/messages": http.HandlerFunc(a.ops), "/ops/jobs": http.HandlerFunc(a.opsJobs)},
 	})
+	return a.rest
+}
+
+// opsJobs serves the jobs once the runner is there.
+func (a *app) opsJobs(w http.ResponseWriter, r *http.Request) {
+	if jobs := a.jobs.Load(); jobs != nil {
+		jobs.Handler().ServeHTTP(w, r)
+		return
+	}
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, `{"error":"the server is starting"}`, http.StatusServiceUnavailable)
+}
+
+// openJobs begins to run jobs, those left from before too. Kinds of other parts join those of rest here.
+func (a *app) openJobs() error {
+	kinds := a.rest.Kinds()
+	jobs, err := job.New(job.Options{Queue: a.store.Queue(), Kinds: kinds, Logger: a.log})
+	if err != nil {
+		return err
+	}
+	jobs.Start()
+	a.jobs.Store(jobs)
+	return nil
 }
 
 // ops serves the messages once the inbox is there.
@@ -157,13 +185,24 @@ func (a *app) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	integrity, err := interaction.ParseIntegrity(a.c.Integrity)
+	if err != nil {
+		return fmt.Errorf("--integrity: %w", err)
+	}
+	limits := interaction.Limits{PageSize: a.c.PageSize, MaxPageSize: a.c.MaxPage, BodyBytes: int(a.c.BodyLimit), Transactions: a.c.Transactions, ReceiptTime: a.c.IdempotencyTime}
+	if a.c.ConditionalDelete == "multiple" {
+		limits.ConditionalDelete = a.c.ConditionalDeleteLimit
+	}
 	service, err := interaction.New(interaction.Options{Store: a.store, Registry: a.registry, BaseURL: a.c.BaseURL, Zone: a.zone, CursorKey: key,
-		Version: version, Operations: operation.List(), Limits: interaction.Limits{PageSize: a.c.PageSize, MaxPageSize: a.c.MaxPage, BodyBytes: int(a.c.BodyLimit)}})
+		Version: version, Operations: operation.List(), Limits: limits, Integrity: integrity})
 	if err != nil {
 		return err
 	}
 	a.service.Store(service)
 	a.log.Info("ready", "fhir", a.c.BaseURL, "after", time.Since(start).Round(time.Millisecond).String())
+	if err := a.openJobs(); err != nil {
+		return err
+	}
 	return a.openInbox(service)
 }
 
@@ -220,7 +259,7 @@ func (a *app) openMongo(ctx context.Context) (*mongostore.Store, error) {
 		tx = ""
 	}
 	return mongostore.Open(ctx, mongostore.Options{URI: a.c.MongoDB, Database: a.c.Database, Index: interaction.Indexer(a.registry), IndexVersion: a.registry.IndexVersion(),
-		Transactions: tx, Logger: a.log, Progress: func(done, total int) { a.log.Info("rebuilding the index", "done", done, "of", total) }})
+		Transactions: tx, MaxTransactions: a.c.MongoDBMaxTransactions, Logger: a.log, Progress: func(done, total int) { a.log.Info("rebuilding the index", "done", done, "of", total) }})
 }
 
 // cursorKey is the secret of next links: as given, else one that the store's
@@ -278,6 +317,9 @@ func (a *app) stop() error {
 	errs = append(errs, a.http.Shutdown(ctx))
 	if in := a.inbox.Load(); in != nil {
 		in.Stop()
+	}
+	if jobs := a.jobs.Load(); jobs != nil {
+		jobs.Stop()
 	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())

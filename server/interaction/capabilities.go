@@ -105,6 +105,9 @@ func (s *Service) buildCapabilities() []byte {
 func (s *Service) resourceCapability(typ string, reverse map[string][]string) resourcePart {
 	r := resourcePart{Type: typ, Versioning: "versioned", ReadHistory: true, UpdateCreate: true, ConditionalCreate: true,
 		ConditionalRead: "full-support", ConditionalUpdate: true, ConditionalDelete: "single"}
+	if s.limits.ConditionalDelete > 1 {
+		r.ConditionalDelete = "multiple"
+	}
 	for _, code := range []string{"read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"} {
 		r.Interaction = append(r.Interaction, codePart{Code: code})
 	}

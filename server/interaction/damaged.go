@@ -20,11 +20,20 @@ const maxBatchIssues = 10_000
 //
 // https://hl7.org/fhir/R4/http.html#brules
 func (s *Service) damagedBatch(ctx context.Context, p *BundleParams, parsed error) (*BundleResult, error) {
+	entries, err := s.damagedEntries(p.Body, parsed)
+	if err != nil {
+		return nil, err
+	}
+	return s.batch(ctx, entries, p), nil
+}
+
+// damagedEntries reads the entries of such a batch. Their trees are no pooled parser's.
+func (s *Service) damagedEntries(body []byte, parsed error) ([]entry, error) {
 	if _, ok := byEntry(parsed); !ok {
 		return nil, parsed
 	}
 	// A parser of its own: it lists more issues than the pooled ones.
-	tree, err := codec.NewParser(codec.Options{MaxBytes: s.limits.BodyBytes, MaxIssues: maxBatchIssues}).ParseWithIssues(p.Body)
+	tree, err := codec.NewParser(codec.Options{MaxBytes: s.limits.BodyBytes, MaxIssues: maxBatchIssues}).ParseWithIssues(body)
 	if tree == nil {
 		return nil, parsed
 	}
@@ -33,11 +42,7 @@ func (s *Service) damagedBatch(ctx context.Context, p *BundleParams, parsed erro
 	if !ok || root.Type().Name != "Bundle" || root.Child("type").Text() != "batch" {
 		return nil, parsed
 	}
-	entries, err := s.entries(root, false, damaged)
-	if err != nil {
-		return nil, err
-	}
-	return s.batch(ctx, entries, p), nil
+	return s.entries(root, false, damaged)
 }
 
 // byEntry sorts the issues of a parse by the entry of the bundle that they are

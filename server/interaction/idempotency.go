@@ -358,12 +358,14 @@ func (s *Service) bundleAgain(ctx context.Context, k *kept, p *BundleParams) (*B
 	if len(reads) == 0 {
 		return res, nil
 	}
+	var entries []entry
 	root, done, err := s.parse(p.Body, "Bundle")
 	if err != nil {
-		return nil, err
+		entries, err = s.damagedEntries(p.Body, err)
+	} else {
+		defer done()
+		entries, err = s.entries(root, false, nil)
 	}
-	defer done()
-	entries, err := s.entries(root, false, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -113,11 +113,12 @@ const maxIntegrityIssues = 100
 // found notes what is wrong with a write, as its policy says.
 func (c *integrityCheck) found(write int, code issue.Code, id, text, expression string) {
 	if c.at != nil {
-		place := c.at(write)
+		place := ".request.url"
 		if expression != "" {
 			text += " (at " + expression + ")"
+			place = ".resource"
 		}
-		expression = place + ".resource"
+		expression = c.at(write) + place
 	}
 	is := issue.Issue{Severity: issue.Warning, Code: code, ID: id, Text: text, Expression: expression, Offset: issue.NoOffset}
 	if c.s.policies.of(c.p.Writes[write].Type) == IntegrityEnforce {

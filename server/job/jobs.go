@@ -161,6 +161,15 @@ func (r *Runner) List(ctx context.Context, p ListParams) ([]Job, error) {
 	return jobs, nil
 }
 
+// Counts gives how many jobs of a kind wait, run, are done (cancelled ones too) and have failed; ErrKind.
+func (r *Runner) Counts(ctx context.Context, kind string) (map[State]int, error) {
+	if _, ok := r.kinds[kind]; !ok {
+		return nil, fmt.Errorf("%s: %w", kind, ErrKind)
+	}
+	n, err := r.queue.Counts(ctx, topic(kind))
+	return map[State]int{Waiting: n[store.Pending], Running: n[store.Leased], Done: n[store.Done], Failed: n[store.Parked]}, err
+}
+
 // Cancel ends a job that has not ended; store.ErrNotFound. One that runs in
 // this process is told at once, one in another within a quarter of the lease.
 func (r *Runner) Cancel(ctx context.Context, id string) error {

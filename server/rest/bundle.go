@@ -15,13 +15,30 @@ func bundle(x *call) error {
 	if err != nil {
 		return err
 	}
-	r, err := x.service.Bundle(x.ctx, interaction.BundleParams{Body: body, Lenient: x.lenient})
+	once, err := x.once(body)
 	if err != nil {
 		return err
 	}
+	r, replayed, err := x.service.BundleOnce(x.ctx, once, interaction.BundleParams{Body: body, Lenient: x.lenient, Bodies: x.prefer == interaction.ReturnRepresentation})
+	if err != nil {
+		return err
+	}
+	x.replayed(replayed)
 	x.interaction = strings.TrimSuffix(r.Type, "-response")
+	x.countWarnings(r)
 	x.out = x.service.AppendBundle(x.out, r, interaction.ResponseParams{Return: x.prefer, Status: entryStatus, Outcome: x.entryOutcome})
 	return x.send(http.StatusOK, x.out)
+}
+
+// countWarnings counts those of the entries, which have them in their outcomes.
+func (x *call) countWarnings(r *interaction.BundleResult) {
+	n := 0
+	for i := range r.Entries {
+		n += len(r.Entries[i].Warnings)
+	}
+	if n > 0 {
+		x.h.metrics.warnings.WithLabelValues(x.interaction).Add(float64(n))
+	}
 }
 
 // entryOutcome logs what a client may not see of an entry's error.

@@ -50,10 +50,18 @@ func operation(x *call) error {
 	if err := x.operationInput(&p); err != nil {
 		return err
 	}
-	r, err := x.service.Operate(x.ctx, p)
+	var once interaction.Once
+	if !p.Get {
+		var err error
+		if once, err = x.once(p.Body); err != nil {
+			return err
+		}
+	}
+	r, replayed, err := x.service.OperateOnce(x.ctx, once, p)
 	if err != nil {
 		return err
 	}
+	x.replayed(replayed)
 	if r.Resource != nil {
 		x.stamp(r.Resource)
 	}

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -57,8 +58,7 @@ func patchResource(x *call) error {
 	if p.Conditions, err = x.writeConditions(); err != nil {
 		return err
 	}
-	r, err := x.service.Patch(x.ctx, p)
-	return x.answerWrite(&r, err)
+	return x.write(p.Body, func(ctx context.Context) (interaction.Result, error) { return x.service.Patch(ctx, p) })
 }
 
 // patchFormat reads the Content-Type. Nothing else says how a patch is written.

@@ -8,6 +8,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"meridian/fhir/codec"
+	"meridian/fhir/issue"
 	"meridian/server/interaction"
 	"meridian/server/store"
 )
@@ -112,7 +113,7 @@ func (x *call) fail(err error) {
 	if status >= http.StatusInternalServerError && status != http.StatusServiceUnavailable && status != http.StatusNotImplemented {
 		x.h.errors.LogAttrs(x.ctx, levelError, "request failed", logError(err)...)
 	}
-	if status == http.StatusServiceUnavailable {
+	if e := issue.As(err); status == http.StatusServiceUnavailable || e != nil && (e.Issues[0].Code == issue.LockError || e.Issues[0].Code == issue.Throttled) {
 		x.Response().Header().Set("Retry-After", retryAfter)
 	}
 	_ = x.send(status, interaction.AppendOutcome(nil, errorIssues(err)))

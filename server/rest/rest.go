@@ -34,6 +34,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"meridian/server/interaction"
+	"meridian/server/job"
 )
 
 // Options of a Handler. Service is required.
@@ -55,6 +56,11 @@ type Options struct {
 	Metrics *prometheus.Registry
 	// Ready says, beside the service being there and its store answering, whether requests should come here; nil for always.
 	Ready func() error
+	// Jobs gives the runner of the Handler's Kinds, nil while the store is being
+	// opened. Without it Prefer: respond-async is not obeyed.
+	Jobs func() *job.Runner
+	// Async bounds what Jobs runs.
+	Async AsyncOptions
 	// Mounts are further handlers by path prefix ("/messages").
 	Mounts map[string]http.Handler
 }
@@ -64,6 +70,8 @@ type Handler struct {
 	echo      *echo.Echo
 	service   func() *interaction.Service
 	ready     func() error
+	jobs      func() *job.Runner
+	async     AsyncOptions
 	base      string
 	bodyLimit int64
 	timeout   time.Duration
@@ -81,6 +89,7 @@ func New(o Options) *Handler {
 		echo: echo.New(), service: o.Service, ready: o.Ready, base: strings.TrimSuffix(o.Base, "/"),
 		bodyLimit: o.BodyLimit, timeout: o.Timeout, access: o.AccessLog, errors: o.ErrorLog,
 	}
+	h.jobs, h.async = o.Jobs, o.Async.withDefaults()
 	if o.Base == "" {
 		h.base = "/fhir"
 	}
@@ -140,6 +149,7 @@ func (h *Handler) routes() {
 	}
 	h.operationRoutes(g)
 	h.searchRoutes(g)
+	h.asyncRoutes(g)
 	both("/:type/_history", "history-type", history)
 	both("/:type/:id", "read", read)
 	both("/:type/:id/_history", "history-instance", history)
@@ -183,10 +193,18 @@ func (h *Handler) run(x *call, fn func(*call) error) {
 		return
 	}
 	if x.interaction != "read" && x.interaction != "vread" {
-		defer x.limit(h.timeout)()
+		timeout := h.timeout
+		if runOf(x.ctx) != nil {
+			timeout = h.async.Time
+		}
+		defer x.limit(timeout)()
 	}
 	err := x.negotiate()
+	answered := false
 	if err == nil {
+		answered, err = x.startAsync()
+	}
+	if err == nil && !answered {
 		err = fn(x)
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package rest_test
 
 import (
+	"log/slog"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"meridian/fhir/search"
 	"meridian/server/interaction"
+	"meridian/server/job"
 	"meridian/server/operation"
 	"meridian/server/rest"
 	"meridian/server/store"
@@ -29,6 +31,7 @@ type server struct {
 	service *interaction.Service
 	store   store.Store
 	clock   *storetest.Clock
+	jobs    *job.Runner // not started: Drain runs what waits
 }
 
 func newServer(t testing.TB, b backend) *server {
@@ -37,6 +40,12 @@ func newServer(t testing.TB, b backend) *server {
 }
 
 func newServerWith(t testing.TB, b backend, limits interaction.Limits, o rest.Options) *server {
+	t.Helper()
+	return newServerOf(t, b, interaction.Options{Limits: limits}, o)
+}
+
+// newServerOf takes of the service's options what a test needs; the rest is the same for all.
+func newServerOf(t testing.TB, b backend, with interaction.Options, o rest.Options) *server {
 	t.Helper()
 	const base = "http://example.org/fhir"
 	zone := time.FixedZone("Asia/Shanghai", 8*3600)
@@ -55,13 +64,19 @@ func newServerWith(t testing.TB, b backend, limits interaction.Limits, o rest.Op
 	})
 	var ids atomic.Int64
 	s.service, err = interaction.New(interaction.Options{
-		Store: s.store, Registry: registry, BaseURL: base, Clock: clock.Now, Zone: zone, CursorKey: []byte("test"), Version: "test", Limits: limits, Operations: operation.List(),
-		NewID: func() string { return "id-" + strconv.FormatInt(ids.Add(1), 10) },
+		Store: s.store, Registry: registry, BaseURL: base, Clock: clock.Now, Zone: zone, CursorKey: []byte("test"), Version: "test", Limits: with.Limits, Operations: operation.List(),
+		NewID: func() string { return "id-" + strconv.FormatInt(ids.Add(1), 10) }, Integrity: with.Integrity,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.Service = func() *interaction.Service { return s.service }
-	s.handler = rest.New(o)
+	o.Jobs = func() *job.Runner { return s.jobs }
+	h := rest.New(o)
+	s.handler = h
+	s.jobs, err = job.New(job.Options{Queue: s.store.Queue(), Kinds: h.Kinds(), Clock: clock.Now, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return s
 }

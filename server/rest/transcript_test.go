@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,9 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"meridian/fhir/codec"
+	"meridian/server/interaction"
+	"meridian/server/job"
+	"meridian/server/rest"
 )
 
 var update = flag.Bool("update", false, "rewrite the responses in testdata/http from the first store")
@@ -38,7 +42,9 @@ var update = flag.Bool("update", false, "rewrite the responses in testdata/http 
 // Every request takes one second; the first comes at 2026-01-01T00:00:00Z.
 // Ids are id-1, id-2, …. Bodies of one line are shown indented. Cursors stand
 // as <cursor n>, and a request may name one. "needs: transactions" in the
-// comment leaves the transcript out on a store without them.
+// comment leaves the transcript out on a store without them; "integrity: …" and
+// "conditional delete: n" are settings. The request "RUN jobs" carries out the
+// asynchronous requests that wait, whose tokens stand as <job n>.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/http/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -60,14 +66,14 @@ func runTranscript(t *testing.T, backend backend, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := newServer(t, backend)
+	srv := newServerOf(t, backend, settings(t, string(archive.Comment)), rest.Options{})
 	if strings.Contains(string(archive.Comment), "needs: transactions") && !srv.store.Transactions() {
 		t.Skipf("%s has no transactions", backend.name)
 	}
 	if strings.Contains(string(archive.Comment), "needs: no transactions") && srv.store.Transactions() {
 		t.Skipf("%s has transactions", backend.name)
 	}
-	r := replayer{handler: srv.handler}
+	r := replayer{handler: srv.handler, jobs: srv.jobs}
 	out := &txtar.Archive{Comment: archive.Comment}
 	n := 0
 	for i, f := range archive.Files {
@@ -96,11 +102,31 @@ func runTranscript(t *testing.T, backend backend, file string) {
 	}
 }
 
+// settings are those that the comment of a transcript names.
+func settings(t *testing.T, comment string) (o interaction.Options) {
+	t.Helper()
+	var err error
+	if m := regexp.MustCompile(`(?m)^integrity: (\S+)$`).FindStringSubmatch(comment); m != nil {
+		o.Integrity, err = interaction.ParseIntegrity(m[1])
+	}
+	if m := regexp.MustCompile(`(?m)^conditional delete: (\d+)$`).FindStringSubmatch(comment); m != nil {
+		o.Limits.ConditionalDelete, err = strconv.Atoi(m[1])
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
 // replayer sends requests and knows the cursors of the answers so far.
 type replayer struct {
 	handler http.Handler
+	jobs    *job.Runner
 	cursors []string
+	tokens  []string
 }
+
+var jobPattern = regexp.MustCompile(`_async/([A-Za-z0-9_-]{20,})`)
 
 var cursorPattern = regexp.MustCompile(`_cursor=([A-Za-z0-9_-]{20,})`)
 
@@ -109,6 +135,15 @@ func (r *replayer) do(t *testing.T, request []byte) []byte {
 	text := string(request)
 	for i, c := range r.cursors {
 		text = strings.ReplaceAll(text, fmt.Sprintf("<cursor %d>", i+1), c)
+	}
+	for i, token := range r.tokens {
+		text = strings.ReplaceAll(text, fmt.Sprintf("<job %d>", i+1), token)
+	}
+	if strings.TrimSpace(text) == "RUN jobs" {
+		if err := r.jobs.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return []byte("ran\n")
 	}
 	head, body, _ := strings.Cut(strings.TrimRight(text, "\n"), "\n\n")
 	lines := strings.Split(head, "\n")
@@ -152,7 +187,16 @@ func (r *replayer) format(rec *httptest.ResponseRecorder) []byte {
 			b.WriteByte('\n')
 		}
 	}
-	return cursorPattern.ReplaceAllFunc(b.Bytes(), func(m []byte) []byte {
+	out := jobPattern.ReplaceAllFunc(b.Bytes(), func(m []byte) []byte {
+		token := string(m[len("_async/"):])
+		i := slices.Index(r.tokens, token)
+		if i < 0 {
+			r.tokens = append(r.tokens, token)
+			i = len(r.tokens) - 1
+		}
+		return fmt.Appendf(nil, "_async/<job %d>", i+1)
+	})
+	return cursorPattern.ReplaceAllFunc(out, func(m []byte) []byte {
 		token := string(m[len("_cursor="):])
 		i := slices.Index(r.cursors, token)
 		if i < 0 {

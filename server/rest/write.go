@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"net/http"
 
 	"meridian/fhir/issue"
@@ -20,8 +21,9 @@ func create(x *call) error {
 	if err != nil {
 		return err
 	}
-	r, err := x.service.Create(x.ctx, interaction.CreateParams{Type: x.Param("type"), Body: body, IfNoneExist: criterion})
-	return x.answerWrite(&r, err)
+	return x.write(body, func(ctx context.Context) (interaction.Result, error) {
+		return x.service.Create(ctx, interaction.CreateParams{Type: x.Param("type"), Body: body, IfNoneExist: criterion})
+	})
 }
 
 // https://hl7.org/fhir/R4/http.html#update, https://hl7.org/fhir/R4/http.html#cond-update
@@ -38,8 +40,7 @@ func update(x *call) error {
 	if p.ID == "" {
 		p.Criterion = x.query
 	}
-	r, err := x.service.Update(x.ctx, p)
-	return x.answerWrite(&r, err)
+	return x.write(body, func(ctx context.Context) (interaction.Result, error) { return x.service.Update(ctx, p) })
 }
 
 // https://hl7.org/fhir/R4/http.html#delete
@@ -52,8 +53,7 @@ func remove(x *call) error {
 	if p.ID == "" {
 		p.Criterion = x.query
 	}
-	r, err := x.service.Delete(x.ctx, p)
-	return x.answerWrite(&r, err)
+	return x.write(nil, func(ctx context.Context) (interaction.Result, error) { return x.service.Delete(ctx, p) })
 }
 
 func (x *call) writeConditions() (c interaction.Conditions, err error) {
@@ -64,7 +64,7 @@ func (x *call) writeConditions() (c interaction.Conditions, err error) {
 	return c, err
 }
 
-// answerWrite answers as Prefer asks; a delete has no representation.
+// answerWrite answers as Prefer asks; a delete has no representation, and one of many says how many.
 func (x *call) answerWrite(r *interaction.Result, err error) error {
 	if err != nil {
 		return err
@@ -79,8 +79,11 @@ func (x *call) answerWrite(r *interaction.Result, err error) error {
 			x.Response().Header()["Content-Location"] = location
 		}
 	}
+	if len(r.Warnings) > 0 {
+		x.warn(r.Warnings)
+	}
 	switch {
-	case x.prefer == interaction.ReturnOutcome:
+	case x.prefer == interaction.ReturnOutcome, r.Count > 0 && x.prefer != interaction.ReturnMinimal:
 		if gone {
 			status = http.StatusOK
 		}
