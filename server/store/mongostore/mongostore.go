@@ -91,7 +91,8 @@ const (
 	MaxResourcePostings = 200_000
 	// MaxIndexes of one collection, by MongoDB's rules.
 	MaxIndexes = 64
-	// MaxChain is how many resources one step of a chain may find.
+	// MaxChain is how many resources one step of a chain may find to be answered
+	// from that side; above it the candidates of the outer side are asked about.
 	MaxChain = 10_000
 	// MaxOverflow is how many resources with overflow documents one leaf of a search may find.
 	MaxOverflow = 1_000
@@ -127,6 +128,7 @@ type Store struct {
 	closed   atomic.Bool
 	flight   sync.WaitGroup
 
+	maxChain     int // MaxChain; less in tests
 	transactions bool
 	guarded      bool          // criteria are guarded by documents, not by the unique index: behind mongos
 	slots        chan struct{} // one for each open transaction
@@ -143,7 +145,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Index == nil {
 		return nil, errors.New("mongostore: Options.Index is required")
 	}
-	s := &Store{opts: o, now: o.Clock, log: o.Logger}
+	s := &Store{opts: o, now: o.Clock, log: o.Logger, maxChain: MaxChain}
 	if s.now == nil {
 		s.now = time.Now
 	}

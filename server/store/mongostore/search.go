@@ -3,6 +3,7 @@ package mongostore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -22,8 +23,11 @@ const maxBatch = 1_000
 
 // query is a search ready to run.
 type query struct {
-	typ    string
-	where  search.Expr // free of chains
+	typ   string
+	where search.Expr // free of chains
+	// late is the tree with the chains that are decided on each batch of
+	// candidates; nil mostly. Then where is what drives.
+	late   search.Expr
 	order  order
 	filter bson.D
 	// residual as in the plan; nil when the filter is exact.
@@ -49,12 +53,21 @@ func (s *Store) search(ctx context.Context, plan *search.Plan) (store.Page, erro
 	if err != nil {
 		return store.Page{}, err
 	}
+	return s.run(ctx, q, plan)
+}
+
+// run gives a page of a query, as plan says where it begins and how long it is.
+func (s *Store) run(ctx context.Context, q *query, plan *search.Plan) (store.Page, error) {
 	var page store.Page
 	var rest []string
+	var err error
 	// What the postings in overflow documents add is looked up beside the
 	// first batch: there are none nearly always, and then it cost no time.
 	after := plan.After
 	n := plan.Limit + 1
+	if q.late != nil {
+		n = min(n, lateBatch)
+	}
 	for {
 		var docs []head
 		if rest == nil {
@@ -66,11 +79,15 @@ func (s *Store) search(ctx context.Context, plan *search.Plan) (store.Page, erro
 		if err != nil {
 			return store.Page{}, err
 		}
+		decided, err := s.decide(ctx, q, docs)
+		if err != nil {
+			return store.Page{}, err
+		}
 		for i := range docs {
 			h := &docs[i]
 			at := q.order.place(h)
 			after = &at
-			ok, err := s.keep(q, h)
+			ok, err := decided.keep(s, q, i)
 			if err != nil {
 				return store.Page{}, err
 			}
@@ -86,12 +103,14 @@ func (s *Store) search(ctx context.Context, plan *search.Plan) (store.Page, erro
 		if page.More || len(docs) < n {
 			break
 		}
-		n = min(2*n, maxBatch)
+		if n = min(2*n, maxBatch); q.late != nil {
+			n = min(n, lateBatch)
+		}
 	}
 	if store.WantsExplain(ctx) {
 		page.Explain = s.explain(ctx, q, plan, len(page.Rows))
 	}
-	store.TallyOf(ctx).Add(q.order.strategy(), q.checked, q.checked)
+	store.TallyOf(ctx).Add(q.strategy(), q.checked, q.checked)
 	return page, nil
 }
 
@@ -104,9 +123,12 @@ func (s *Store) newQuery(ctx context.Context, plan *search.Plan) (*query, error)
 	if err := q.order.check(plan.After); err != nil {
 		return nil, err
 	}
-	var err error
-	if q.where, err = s.resolve(ctx, plan.Type, plan.Where); err != nil {
+	where, late, err := s.resolve(ctx, plan.Type, plan.Where)
+	if err != nil {
 		return nil, err
+	}
+	if q.where = where; late {
+		q.where, q.late = superset(where), where
 	}
 	return q, nil
 }
@@ -213,20 +235,47 @@ func rowFields(o order) bson.D {
 	return fields
 }
 
-// keep decides on the document what the filter left open: the plan's residual, and whether a
-// resource with overflow documents still is what they were read as.
-func (s *Store) keep(q *query, h *head) (bool, error) {
+// decision is candidates with what is needed to decide on them.
+type decision struct {
+	docs  []head
+	facts []*search.Facts // nil where the filter was exact
+	where search.Expr
+}
+
+// decide prepares the decision on a batch: a resource with overflow documents
+// must still be what they were read as, and chains may be left.
+func (s *Store) decide(ctx context.Context, q *query, docs []head) (*decision, error) {
+	b := &decision{docs: docs, where: q.where}
+	if len(docs) == 0 || q.late == nil && !slices.ContainsFunc(docs, func(h head) bool { return h.O > 0 }) {
+		return b, nil
+	}
+	b.facts = make([]*search.Facts, len(docs))
+	for i := range docs {
+		if q.late == nil && docs[i].O == 0 {
+			continue
+		}
+		facts, err := s.opts.Index([]byte(docs[i].Body))
+		if err != nil {
+			return nil, fmt.Errorf("mongostore: index %s: %w", docs[i].ID, err)
+		}
+		b.facts[i] = facts
+	}
+	if q.late == nil {
+		return b, nil
+	}
+	var err error
+	b.where, err = s.settleChains(ctx, q.typ, q.late, docs, b.facts)
+	return b, err
+}
+
+// keep decides on a document what the filter left open, the plan's residual last.
+func (b *decision) keep(s *Store, q *query, i int) (bool, error) {
+	h := &b.docs[i]
 	if q.checked > MaxChecked {
 		return false, fmt.Errorf("%w: more than %d candidates read", store.ErrTooCostly, MaxChecked)
 	}
-	if h.O > 0 {
-		facts, err := s.opts.Index([]byte(h.Body))
-		if err != nil {
-			return false, fmt.Errorf("mongostore: index %s: %w", h.ID, err)
-		}
-		if !search.MatchFacts(q.where, keyOf(h.ID).ID, facts) {
-			return false, nil
-		}
+	if b.facts != nil && b.facts[i] != nil && !search.MatchFacts(b.where, keyOf(h.ID).ID, b.facts[i]) {
+		return false, nil
 	}
 	if q.residual == nil {
 		return true, nil
@@ -245,12 +294,12 @@ func (s *Store) Count(ctx context.Context, plan *search.Plan, limit int) (store.
 	}
 	defer s.flight.Done()
 	ctx = s.read(ctx)
-	if plan.Residual != nil {
-		return s.countBodies(ctx, plan, limit)
-	}
-	q, err := s.newQuery(ctx, &search.Plan{Type: plan.Type, Where: plan.Where})
+	q, err := s.newQuery(ctx, &search.Plan{Type: plan.Type, Where: plan.Where, Residual: plan.Residual})
 	if err != nil {
 		return store.Total{}, err
+	}
+	if q.residual != nil || q.late != nil {
+		return s.countBodies(ctx, q, limit)
 	}
 	c := &compiler{typ: q.typ}
 	if q.filter, err = c.filter(q.where); err != nil {
@@ -279,11 +328,11 @@ func (s *Store) Count(ctx context.Context, plan *search.Plan, limit int) (store.
 }
 
 // countBodies counts where the body decides, page by page.
-func (s *Store) countBodies(ctx context.Context, plan *search.Plan, limit int) (store.Total, error) {
-	p := search.Plan{Type: plan.Type, Where: plan.Where, Residual: plan.Residual, Limit: maxBatch}
+func (s *Store) countBodies(ctx context.Context, q *query, limit int) (store.Total, error) {
+	p := search.Plan{Type: q.typ, Limit: maxBatch}
 	total := 0
 	for {
-		page, err := s.search(ctx, &p)
+		page, err := s.run(ctx, q, &p)
 		if err != nil {
 			return store.Total{}, err
 		}
@@ -300,9 +349,16 @@ func (s *Store) countBodies(ctx context.Context, plan *search.Plan, limit int) (
 	}
 }
 
+func (q *query) strategy() string {
+	if q.late != nil {
+		return q.order.strategy() + ", chains decided on each batch"
+	}
+	return q.order.strategy()
+}
+
 // explain asks the server how it ran q; a server that does not say leaves what is known here.
 func (s *Store) explain(ctx context.Context, q *query, plan *search.Plan, found int) *store.Explain {
-	e := &store.Explain{Plan: planText(plan.Where), Strategy: q.order.strategy(), Read: q.checked, Checked: q.checked, Found: found}
+	e := &store.Explain{Plan: planText(plan.Where), Strategy: q.strategy(), Read: q.checked, Checked: q.checked, Found: found}
 	p := q.order.phases(plan.After)[0]
 	by, _ := q.order.sort(p.skip)
 	var answer struct {

@@ -78,6 +78,15 @@ func Run(t *testing.T, open Open, lacks Lacks) {
 	}
 }
 
+// RunSearches holds a store to the parts of the contract that search: for one
+// that executes in another way than it does without further ado.
+func RunSearches(t *testing.T, open Open, lacks Lacks) {
+	s := &suite{open: open, lacks: lacks}
+	t.Run("search", func(t *testing.T) { testSearch(t, s) })
+	t.Run("random", func(t *testing.T) { testRandom(t, s) })
+	t.Run("fhir", func(t *testing.T) { testFHIR(t, s) })
+}
+
 type suite struct {
 	open  Open
 	lacks Lacks
