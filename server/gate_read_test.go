@@ -101,6 +101,8 @@ func (g *gate) searching(b *testing.B) {
 	g.pages(b, w, n)
 	g.includes(b, w, n, patient)
 	g.disjoint(b, w)
+	g.joins(b, w, n, patient)
+	g.counts(b, w, n)
 }
 
 // pages compares page 200 with page 1.
