@@ -41,6 +41,7 @@ type serveCommand struct {
 	PageSize  int           `name:"page-size" default:"20" env:"MERIDIAN_PAGE_SIZE" placeholder:"N" help:"Resources on a page when _count is not given (${default})."`
 	MaxPage   int           `name:"max-page-size" default:"1000" env:"MERIDIAN_MAX_PAGE_SIZE" placeholder:"N" help:"Largest _count (${default})."`
 	Timeout   time.Duration `default:"5m" env:"MERIDIAN_TIMEOUT" placeholder:"TIME" help:"Longest time of one request (${default})."`
+	SlowTime  time.Duration `name:"slow-search" default:"1s" env:"MERIDIAN_SLOW_SEARCH" placeholder:"TIME" help:"Searches that take as long are logged by the names of their parameters, without values; 0 for none (${default})."`
 	StopTime  time.Duration `name:"stop-time" default:"30s" env:"MERIDIAN_STOP_TIME" placeholder:"TIME" help:"Longest wait for requests in flight at a stop (${default})."`
 	CursorKey string        `name:"cursor-key" env:"MERIDIAN_CURSOR_KEY" placeholder:"SECRET" help:"Secret that authenticates next links; the same on all servers of one deployment (made and kept in DATA)."`
 

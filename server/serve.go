@@ -194,7 +194,7 @@ func (a *app) open(ctx context.Context) error {
 		limits.ConditionalDelete = a.c.ConditionalDeleteLimit
 	}
 	service, err := interaction.New(interaction.Options{Store: a.store, Registry: a.registry, BaseURL: a.c.BaseURL, Zone: a.zone, CursorKey: key,
-		Version: version, Operations: operation.List(), Limits: limits, Integrity: integrity})
+		Version: version, Operations: operation.List(), Limits: limits, Integrity: integrity, SlowSearch: a.c.SlowTime, Logger: a.log})
 	if err != nil {
 		return err
 	}

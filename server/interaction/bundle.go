@@ -159,6 +159,9 @@ func (s *Service) checkEntry(e *entry) error {
 	if t.Search {
 		return s.searchEntry(e)
 	}
+	if t.Compartment.ID != "" && !isRead(e.method) {
+		return bad("a compartment is only searched")
+	}
 	switch e.method {
 	case "GET", "HEAD":
 		return nil
@@ -254,9 +257,9 @@ func (s *Service) read(ctx context.Context, e *entry, lenient bool) EntryResult 
 	case t.History:
 		out.Content, out.Err = s.entryHistory(ctx, t)
 	case t.ID == "":
-		pairs, err := ParseQuery(t.Query)
+		p, err := t.search(lenient)
 		if err == nil {
-			out.Content, err = s.Search(ctx, nil, SearchParams{Type: t.Type, Query: withoutFormat(pairs), Lenient: lenient})
+			out.Content, err = s.Search(ctx, nil, p)
 		}
 		out.Err = err
 	default:

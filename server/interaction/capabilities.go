@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"meridian/fhir/definitions"
 	"meridian/fhir/schema"
 	"meridian/fhir/search"
 )
@@ -42,6 +43,7 @@ type restPart struct {
 	Documentation string         `json:"documentation"`
 	Resource      []resourcePart `json:"resource"`
 	Interaction   []codePart     `json:"interaction"`
+	Compartment   []string       `json:"compartment"`
 }
 
 type codePart struct {
@@ -85,9 +87,12 @@ func (s *Service) buildCapabilities() []byte {
 		Mode: "server",
 		Documentation: "Searches are strict: an unknown parameter is an error, unless Prefer: handling=lenient is sent; then a warning stands in the bundle. " +
 			"Bundle.total is given when all matches stand on the first page, or when _total asks for it.",
-		Interaction: []codePart{{Code: "batch"}, {Code: "history-system"}},
+		Interaction: []codePart{{Code: "batch"}, {Code: "history-system"}, {Code: "search-system"}},
 	}}
 	rest := &c.Rest[0]
+	for _, x := range definitions.Compartments() {
+		rest.Compartment = append(rest.Compartment, x.URL)
+	}
 	if s.store.Transactions() {
 		rest.Interaction = append(rest.Interaction, codePart{Code: "transaction"})
 	}

@@ -20,9 +20,10 @@ import (
 //	$meta, Patient/$match, Patient/1/$everything   Operation beside the others
 type target struct {
 	store.Key
-	Version  uint64
-	History  bool
-	Metadata bool
+	Compartment store.Key
+	Version     uint64
+	History     bool
+	Metadata    bool
 	// Search says that _search stands behind the type: a POST is a search, too.
 	Search bool
 	// Operation is the name behind the dollar; Version is set for Patient/1/_history/2/$meta.
@@ -40,6 +41,9 @@ func (s *Service) parseTarget(url string) (target, error) {
 		return t, issue.New(issue.Invalid, "bundle.url", "the url is not one of this server", "")
 	}
 	parts := strings.Split(strings.TrimSuffix(rest, "/"), "/")
+	if rest == "" && query != "" {
+		return t, nil
+	}
 	if parts[0] == "metadata" && len(parts) == 1 {
 		t.Metadata = true
 		return t, nil
@@ -77,6 +81,10 @@ func (t *target) parsePath(parts []string) error {
 		}
 		parts = parts[1:]
 	}
+	if len(parts) == 1 && t.ID != "" && (parts[0] == "*" || IsResourceType(parts[0])) {
+		t.Compartment, t.Key = t.Key, store.Key{Type: strings.TrimPrefix(parts[0], "*")}
+		return nil
+	}
 	if len(parts) > 0 && parts[0] == "_history" {
 		t.History, parts = true, parts[1:]
 	}
@@ -91,6 +99,12 @@ func (t *target) parsePath(parts []string) error {
 		return noSuchInteraction()
 	}
 	return nil
+}
+
+// search reads the target as a search.
+func (t *target) search(lenient bool) (SearchParams, error) {
+	pairs, err := ParseQuery(t.Query)
+	return SearchParams{Type: t.Type, Compartment: t.Compartment, Query: withoutFormat(pairs), Lenient: lenient}, err
 }
 
 func noSuchInteraction() error {

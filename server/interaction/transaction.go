@@ -108,12 +108,12 @@ func (t *transaction) checkFullURLs() error {
 func (t *transaction) checkReads() error {
 	for i := range t.entries {
 		e := &t.entries[i]
-		if !isRead(e.method) || e.target.Operation != "" || e.target.Type == "" || e.target.ID != "" || e.target.History {
+		if !isRead(e.method) || e.target.Operation != "" || e.target.Metadata || e.target.ID != "" || e.target.History {
 			continue
 		}
-		pairs, err := ParseQuery(e.target.Query)
-		if err == nil && !hasCursor(pairs) {
-			_, _, err = t.s.registry.Parse(e.target.Type, withoutFormat(pairs), t.lenient)
+		p, err := e.target.search(t.lenient)
+		if err == nil {
+			_, err = t.s.request(&p)
 		}
 		if err != nil {
 			return locate(err, e.at+".request.url")
