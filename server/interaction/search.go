@@ -73,7 +73,7 @@ func (s *Service) Search(ctx context.Context, dst []byte, p SearchParams) ([]byt
 	case !IsResourceType(p.Compartment.Type):
 		return dst, unknownType(p.Compartment.Type)
 	case !search.IsCompartment(p.Compartment.Type):
-		return dst, issue.New(issue.NotSupported, "search.compartment", "a "+p.Compartment.Type+" has no compartment; those are of Patient, Encounter, Practitioner, RelatedPerson and Device", "").WithStatus(400)
+		return dst, issue.New(issue.NotSupported, "search.compartment", "there is no compartment of type "+p.Compartment.Type+", it is one of Patient, Encounter, Practitioner, RelatedPerson and Device", "").WithStatus(400)
 	}
 	r, err := s.request(&p)
 	if err != nil {
@@ -223,7 +223,7 @@ func (r *request) parse(p *SearchParams, types []string, pairs []search.Pair, le
 }
 
 func notInCompartment(typ, of string) error {
-	return issue.New(issue.NotSupported, "search.compartment", "a "+typ+" is in no compartment of a "+of, "").WithStatus(400)
+	return issue.New(issue.NotSupported, "search.compartment", "resources of type "+typ+" are in no "+of+" compartment", "").WithStatus(400)
 }
 
 // searchedTypes are the types that a search is about, in the order of its

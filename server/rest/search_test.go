@@ -315,7 +315,7 @@ func TestSearchesThatAreRefused(t *testing.T) {
 			"/fhir?_type=Patient,Observation&code=x":                    "Patient",
 			"/fhir?_type=Patient,Observation&_sort=date":                "_sort",
 			"/fhir/Patient?_type=Observation":                           "_type",
-			"/fhir/Organization/1/Patient":                              "has no compartment",
+			"/fhir/Organization/1/Patient":                              "no compartment of type",
 			"/fhir/Patient/1/Medication":                                "compartment",
 			"/fhir/Patient/1/*?_type=Medication":                        "compartment",
 			foreign:                                                     "link is not valid",
