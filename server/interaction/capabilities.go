@@ -3,6 +3,7 @@ package interaction
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"meridian/fhir/definitions"
 	"meridian/fhir/schema"
@@ -10,117 +11,157 @@ import (
 )
 
 // Capabilities gives the CapabilityStatement, minified. It is made once, from
-// what is registered, and says nothing that the server does not do.
+// what is registered, and says nothing that the server does not do: a test calls all of it.
 //
 // https://hl7.org/fhir/R4/http.html#capabilities
 func (s *Service) Capabilities() []byte { return s.capabilities() }
 
-type capability struct {
-	ResourceType   string         `json:"resourceType"`
-	Status         string         `json:"status"`
-	Date           string         `json:"date"`
-	Kind           string         `json:"kind"`
-	Software       software       `json:"software"`
-	Implementation implementation `json:"implementation"`
-	FHIRVersion    string         `json:"fhirVersion"`
-	Format         []string       `json:"format"`
-	PatchFormat    []string       `json:"patchFormat"`
-	Rest           []restPart     `json:"rest"`
+// Capability is the part of a CapabilityStatement that this server fills, in
+// the form of its JSON.
+type Capability struct {
+	ResourceType   string                   `json:"resourceType"`
+	Status         string                   `json:"status"`
+	Date           string                   `json:"date"`
+	Kind           string                   `json:"kind"`
+	Software       CapabilitySoftware       `json:"software"`
+	Implementation CapabilityImplementation `json:"implementation"`
+	FHIRVersion    string                   `json:"fhirVersion"`
+	Format         []string                 `json:"format"`
+	PatchFormat    []string                 `json:"patchFormat"`
+	Rest           []CapabilityRest         `json:"rest"`
 }
 
-type software struct {
+type CapabilitySoftware struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 }
 
-type implementation struct {
+type CapabilityImplementation struct {
 	Description string `json:"description"`
 	URL         string `json:"url"`
 }
 
-type restPart struct {
-	Mode          string         `json:"mode"`
-	Documentation string         `json:"documentation"`
-	Resource      []resourcePart `json:"resource"`
-	Interaction   []codePart     `json:"interaction"`
-	Compartment   []string       `json:"compartment"`
+type CapabilityRest struct {
+	Mode          string                  `json:"mode"`
+	Documentation string                  `json:"documentation"`
+	Security      CapabilitySecurity      `json:"security"`
+	Resource      []CapabilityResource    `json:"resource"`
+	Interaction   []CapabilityInteraction `json:"interaction"`
+	SearchParam   []CapabilityParam       `json:"searchParam,omitempty"`
+	Operation     []CapabilityOperation   `json:"operation,omitempty"`
+	Compartment   []string                `json:"compartment,omitempty"`
 }
 
-type codePart struct {
+type CapabilitySecurity struct {
+	Description string `json:"description"`
+}
+
+type CapabilityInteraction struct {
 	Code          string `json:"code"`
 	Documentation string `json:"documentation,omitempty"`
 }
 
-type resourcePart struct {
-	Type              string       `json:"type"`
-	Interaction       []codePart   `json:"interaction"`
-	Versioning        string       `json:"versioning"`
-	ReadHistory       bool         `json:"readHistory"`
-	UpdateCreate      bool         `json:"updateCreate"`
-	ConditionalCreate bool         `json:"conditionalCreate"`
-	ConditionalRead   string       `json:"conditionalRead"`
-	ConditionalUpdate bool         `json:"conditionalUpdate"`
-	ConditionalDelete string       `json:"conditionalDelete"`
-	SearchInclude     []string     `json:"searchInclude,omitempty"`
-	SearchRevInclude  []string     `json:"searchRevInclude,omitempty"`
-	SearchParam       []searchPart `json:"searchParam,omitempty"`
+type CapabilityResource struct {
+	Type              string                  `json:"type"`
+	Interaction       []CapabilityInteraction `json:"interaction"`
+	Versioning        string                  `json:"versioning"`
+	ReadHistory       bool                    `json:"readHistory"`
+	UpdateCreate      bool                    `json:"updateCreate"`
+	ConditionalCreate bool                    `json:"conditionalCreate"`
+	ConditionalRead   string                  `json:"conditionalRead"`
+	ConditionalUpdate bool                    `json:"conditionalUpdate"`
+	ConditionalDelete string                  `json:"conditionalDelete"`
+	ReferencePolicy   []string                `json:"referencePolicy"`
+	SearchInclude     []string                `json:"searchInclude,omitempty"`
+	SearchRevInclude  []string                `json:"searchRevInclude,omitempty"`
+	SearchParam       []CapabilityParam       `json:"searchParam,omitempty"`
+	Operation         []CapabilityOperation   `json:"operation,omitempty"`
 }
 
-type searchPart struct {
+type CapabilityParam struct {
 	Name          string `json:"name"`
 	Definition    string `json:"definition,omitempty"`
 	Type          string `json:"type"`
 	Documentation string `json:"documentation,omitempty"`
 }
 
-func (s *Service) buildCapabilities() []byte {
-	c := capability{
+type CapabilityOperation struct {
+	Name          string `json:"name"`
+	Definition    string `json:"definition"`
+	Documentation string `json:"documentation,omitempty"`
+}
+
+// typeInteractions are those of every resource type, in the order of R4's list.
+var typeInteractions = []string{"read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"}
+
+// Formats are the media types of resources, in bodies and answers, with the short forms of _format.
+func Formats() []string { return []string{"application/fhir+json", "json"} }
+
+// Capability gives the CapabilityStatement as structs.
+func (s *Service) Capability() *Capability {
+	c := &Capability{
 		ResourceType: "CapabilityStatement", Status: "active", Date: s.started.In(s.zone).Format("2006-01-02T15:04:05-07:00"), Kind: "instance",
-		Software: software{"Meridian", s.version},
-		Implementation: implementation{URL: s.base,
+		Software: CapabilitySoftware{"Meridian", s.version},
+		Implementation: CapabilityImplementation{URL: s.base,
 			Description: "Meridian FHIR server. Dates and times without a time zone are read in " + s.zone.String() + "."},
 		FHIRVersion: "4.0.1",
-		Format:      []string{"application/fhir+json", "json"},
+		Format:      Formats(),
 		PatchFormat: PatchFormats(),
 	}
-	c.Rest = []restPart{{
+	rest := CapabilityRest{
 		Mode: "server",
 		Documentation: "Searches are strict: an unknown parameter is an error, unless Prefer: handling=lenient is sent; then a warning stands in the bundle. " +
-			"Bundle.total is given when all matches stand on the first page, or when _total asks for it.",
-		Interaction: []codePart{{Code: "batch"}, {Code: "history-system"}, {Code: "search-system"}},
-	}}
-	rest := &c.Rest[0]
-	for _, x := range definitions.Compartments() {
-		rest.Compartment = append(rest.Compartment, x.URL)
+			"Bundle.total is given when all matches stand on the first page, or when _total asks for it. " +
+			"A search takes the result parameters _sort, _count, _include, _revinclude, _summary, _elements, _total, _explain.",
+		Security:    CapabilitySecurity{"No authentication is configured: the server listens on loopback addresses only."},
+		Interaction: s.systemInteractions(),
+		Operation:   s.operationCapabilities(func(d *OperationDefinition) bool { return d.System }),
 	}
-	if s.store.Transactions() {
-		rest.Interaction = append(rest.Interaction, codePart{Code: "transaction"})
+	for _, d := range definitions.Compartments() {
+		rest.Compartment = append(rest.Compartment, d.URL)
 	}
 	reverse := s.reverseIncludes()
 	for _, typ := range schema.ResourceTypes() {
 		rest.Resource = append(rest.Resource, s.resourceCapability(typ, reverse))
 	}
-	body, err := json.Marshal(c)
+	c.Rest = []CapabilityRest{rest}
+	return c
+}
+
+func (s *Service) buildCapabilities() []byte {
+	body, err := json.Marshal(s.Capability())
 	if err != nil {
 		panic("interaction: the CapabilityStatement has no JSON form: " + err.Error()) // plain structs of strings always have one
 	}
 	return body
 }
 
-func (s *Service) resourceCapability(typ string, reverse map[string][]string) resourcePart {
-	r := resourcePart{Type: typ, Versioning: "versioned", ReadHistory: true, UpdateCreate: true, ConditionalCreate: true,
-		ConditionalRead: "full-support", ConditionalUpdate: true, ConditionalDelete: "single"}
+func (s *Service) systemInteractions() []CapabilityInteraction {
+	out := []CapabilityInteraction{{Code: "batch"}, {Code: "search-system"}, {Code: "history-system"}}
+	if s.store.Transactions() {
+		out = append(out, CapabilityInteraction{Code: "transaction"})
+	}
+	return out
+}
+
+func (s *Service) resourceCapability(typ string, reverse map[string][]string) CapabilityResource {
+	r := CapabilityResource{Type: typ, Versioning: "versioned", ReadHistory: true, UpdateCreate: true, ConditionalCreate: true,
+		ConditionalRead: "full-support", ConditionalUpdate: true, ConditionalDelete: "single", ReferencePolicy: []string{"literal", "logical"},
+		Operation: s.operationCapabilities(func(d *OperationDefinition) bool { return d.onType(typ) })}
 	if s.limits.ConditionalDelete > 1 {
 		r.ConditionalDelete = "multiple"
 	}
-	for _, code := range []string{"read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"} {
-		r.Interaction = append(r.Interaction, codePart{Code: code})
+	if s.policies.of(typ) == IntegrityEnforce {
+		r.ReferencePolicy = append(r.ReferencePolicy, "enforced")
+	}
+	for _, code := range typeInteractions {
+		r.Interaction = append(r.Interaction, CapabilityInteraction{Code: code})
 	}
 	for _, p := range s.registry.Params(typ) {
 		if p.Unsupported != "" {
 			continue
 		}
-		r.SearchParam = append(r.SearchParam, searchPart{Name: p.Code, Definition: p.URL, Type: p.Kind.String(), Documentation: p.Expression})
+		r.SearchParam = append(r.SearchParam, CapabilityParam{Name: p.Code, Definition: p.URL, Type: p.Kind.String(), Documentation: s.paramText(p)})
 		if p.Kind == search.KindReference {
 			r.SearchInclude = append(r.SearchInclude, typ+":"+p.Code)
 		}
@@ -128,6 +169,46 @@ func (s *Service) resourceCapability(typ string, reverse map[string][]string) re
 	r.SearchRevInclude = slices.Concat(reverse[typ], reverse[""])
 	slices.Sort(r.SearchRevInclude)
 	return r
+}
+
+// paramText says what a parameter looks at and which modifiers it takes.
+func (s *Service) paramText(p *search.Param) string {
+	text := p.Expression
+	var names []string
+	for _, m := range s.registry.Modifiers(p) {
+		names = append(names, ":"+string(m))
+	}
+	if len(names) > 0 {
+		if text != "" {
+			text += "; "
+		}
+		text += "modifiers " + strings.Join(names, " ")
+	}
+	return text
+}
+
+// operationCapabilities lists the operations of which say is true, by name. What is there for
+// every type and not on the system is not explained again and again.
+func (s *Service) operationCapabilities(say func(*OperationDefinition) bool) (out []CapabilityOperation) {
+	for _, r := range s.operations.all {
+		if say(r.OperationDefinition) {
+			o := CapabilityOperation{Name: r.Name, Definition: r.URL}
+			if r.Types != nil || r.System {
+				o.Documentation = r.Documentation
+			}
+			out = append(out, o)
+		}
+	}
+	slices.SortFunc(out, func(a, b CapabilityOperation) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// OperationDefinitions lists what is registered, in that order. Read only.
+func (s *Service) OperationDefinitions() (out []*OperationDefinition) {
+	for _, r := range s.operations.all {
+		out = append(out, r.OperationDefinition)
+	}
+	return out
 }
 
 // reverseIncludes lists for each type the reference parameters that may point
@@ -148,4 +229,24 @@ func (s *Service) reverseIncludes() map[string][]string {
 		}
 	}
 	return out
+}
+
+// TerminologyCapabilities says what metadata?mode=terminology asks for: this
+// server keeps code systems and value sets as resources, and computes nothing from them that it does not list as an operation.
+//
+// https://hl7.org/fhir/R4/terminologycapabilities.html
+func (s *Service) TerminologyCapabilities() []byte {
+	c := s.Capability()
+	body, err := json.Marshal(struct {
+		ResourceType   string                   `json:"resourceType"`
+		Status         string                   `json:"status"`
+		Date           string                   `json:"date"`
+		Kind           string                   `json:"kind"`
+		Software       CapabilitySoftware       `json:"software"`
+		Implementation CapabilityImplementation `json:"implementation"`
+	}{"TerminologyCapabilities", c.Status, c.Date, c.Kind, c.Software, c.Implementation})
+	if err != nil {
+		panic("interaction: TerminologyCapabilities has no JSON form: " + err.Error())
+	}
+	return body
 }

@@ -233,7 +233,8 @@ func (d *OperationDefinition) onType(typ string) bool {
 	return (d.Type || d.Instance) && (d.Types == nil || slices.Contains(d.Types, typ))
 }
 
-func (d *OperationDefinition) on(l Level, typ string) bool {
+// On says whether it may be called on a level of a type; typ is empty for the system.
+func (d *OperationDefinition) On(l Level, typ string) bool {
 	switch l {
 	case SystemLevel:
 		return d.System
@@ -266,7 +267,7 @@ func (d *OperationDefinition) bare() *OperationParameter {
 func (o *operations) find(name string, level Level, typ string) (*registered, error) {
 	list := o.byName[name]
 	for _, r := range list {
-		if r.on(level, typ) {
+		if r.On(level, typ) {
 			return r, nil
 		}
 	}
@@ -276,7 +277,7 @@ func (o *operations) find(name string, level Level, typ string) (*registered, er
 	text := "this server has no such operation"
 	var names []string
 	for n, list := range o.byName {
-		if slices.ContainsFunc(list, func(r *registered) bool { return r.on(level, typ) }) {
+		if slices.ContainsFunc(list, func(r *registered) bool { return r.On(level, typ) }) {
 			names = append(names, n)
 		}
 	}

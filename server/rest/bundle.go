@@ -66,6 +66,3 @@ func history(x *call) error {
 	}
 	return x.send(http.StatusOK, x.out)
 }
-
-// https://hl7.org/fhir/R4/http.html#capabilities
-func capabilities(x *call) error { return x.send(http.StatusOK, x.service.Capabilities()) }

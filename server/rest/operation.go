@@ -16,10 +16,14 @@ import (
 //
 // https://hl7.org/fhir/R4/operations.html#executing
 func (h *Handler) operationRoutes(g *echo.Group) {
-	for _, path := range []string{"/$:operation", "/:type/$:operation", "/:type/:id/$:operation", "/:type/:id/_history/:version/$:operation"} {
+	for _, path := range operationPaths() {
 		g.Match([]string{http.MethodGet, http.MethodHead, http.MethodPost}, path, h.on("operation", operation))
 		g.Match([]string{http.MethodPut, http.MethodPatch, http.MethodDelete}, path, h.on("unknown", operationMethod))
 	}
+}
+
+func operationPaths() []string {
+	return []string{"/$:operation", "/:type/$:operation", "/:type/:id/$:operation", "/:type/:id/_history/:version/$:operation"}
 }
 
 // plainDollar spells the dollar of an address that a client has escaped, so that the routes know it.
@@ -102,6 +106,12 @@ func (x *call) sendAs(status int, contentType string, body []byte) error {
 	x.status = status
 	head := x.Response().Header()
 	head.Set("Content-Type", contentType)
+	if len(body) >= gzipFrom {
+		head["Vary"] = varyEncoding
+		if x.acceptsGzip() {
+			return x.sendGzip(status, body)
+		}
+	}
 	x.Response().WriteHeader(status)
 	if x.Request().Method != http.MethodHead {
 		// A client that went away is no error of the server.

@@ -81,6 +81,11 @@ type Handler struct {
 	series    map[string]*series // by interaction; complete once New returns
 	calls     sync.Pool          // of *call
 	gzips     sync.Pool          // of *gzip.Writer
+	openAPI   struct {           // made when it is first asked for
+		once sync.Once
+		body []byte
+		err  error
+	}
 }
 
 // New gives the handler of all routes.
@@ -148,6 +153,7 @@ func (h *Handler) routes() {
 		g.Match([]string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}, path, h.on("unknown", readOnly))
 	}
 	h.operationRoutes(g)
+	h.descriptionRoutes(g)
 	h.searchRoutes(g)
 	h.asyncRoutes(g)
 	both("/:type/_history", "history-type", history)
