@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -252,6 +253,71 @@ func TestWhatDenseSearchesRead(t *testing.T) {
 					break
 				}
 				p.After = &got.Rows[len(got.Rows)-1].At
+			}
+		})
+	}
+}
+
+func TestExplainCountsEachLeaf(t *testing.T) {
+	s, err := Open(Options{Dir: "db", FS: vfs.NewMem(), Index: storetest.Index})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var samples []storetest.Sample
+	for i := range 50 {
+		samples = append(samples, storetest.Sample{Type: "Observation", ID: fmt.Sprint(i), Facts: []storetest.Fact{storetest.Token("code", "c", fmt.Sprint("secret", i%5)),
+			storetest.Span("value", fmt.Sprint(10+i), fmt.Sprint(11+i)), storetest.Ref("subject", "Patient", "p1")}})
+	}
+	commit(t, s, append(samples, storetest.Sample{Type: "Patient", ID: "p1", Facts: []storetest.Fact{storetest.Token("gender", "g", "male")}})...)
+	page, err := s.Search(store.WithExplain(t.Context()), &search.Plan{Type: "Observation", Limit: 10, Where: search.And{Of: []search.Expr{
+		search.Point{Key: search.Key{Param: "code", Value: "secret3"}}, search.Box{Param: "value", LoMin: "30"}, search.Not{Of: search.IDs{IDs: []string{"3"}}},
+		search.ChainForward{Param: "subject", Type: "Patient", Where: search.Point{Key: search.Key{Param: "gender", Scope: "g", Value: "male"}}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `Observation, page of 10
+  and
+    point code in "": 1 keys, 10 match
+    box value in "": 30 keys, 30 match
+    not
+      1 ids: no keys of its own, 1 match
+    chain subject to Patient
+      point gender in "g": 1 keys, 1 match
+`
+	if page.Explain.Plan != want || page.Explain.Found != 6 {
+		t.Errorf("found %d:\n%s", page.Explain.Found, page.Explain.Plan)
+	}
+}
+
+// TestATooCostlySearchSaysSo gives searches that nothing helps less than they need.
+func TestATooCostlySearchSaysSo(t *testing.T) {
+	s, err := Open(Options{Dir: "db", FS: vfs.NewMem(), Index: storetest.Index})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var samples []storetest.Sample
+	for i := range 3000 {
+		patient := fmt.Sprint("p", i%1500)
+		samples = append(samples, storetest.Sample{Type: "Observation", ID: fmt.Sprint(i), Facts: []storetest.Fact{storetest.Ref("subject", "Patient", patient), storetest.Token("parity", "", fmt.Sprint(i%2)), storetest.Text("note", "ab")}})
+		if i < 1500 {
+			samples = append(samples, storetest.Sample{Type: "Patient", ID: patient, Facts: []storetest.Fact{storetest.Token("parity", "", fmt.Sprint(i%2))}})
+		}
+	}
+	commit(t, s, samples...)
+	odd, even := search.Point{Key: search.Key{Param: "parity", Value: "1"}}, search.Point{Key: search.Key{Param: "parity", Value: "0"}}
+	for rule, p := range map[string]search.Plan{
+		"two dense sides of a chain without a common hit":         {Type: "Observation", Where: search.And{Of: []search.Expr{odd, search.ChainForward{Param: "subject", Type: "Patient", Where: even}}}},
+		"two dense sides of a reverse chain without a common hit": {Type: "Patient", Where: search.And{Of: []search.Expr{odd, search.ChainReverse{Type: "Observation", Param: "subject", Where: even}}}},
+	} {
+		t.Run(rule, func(t *testing.T) {
+			p.Limit = 20
+			if page, err := s.Search(t.Context(), &p); err != nil || len(page.Rows) != 0 {
+				t.Fatalf("%d rows, %v", len(page.Rows), err)
+			}
+			if _, err := s.search(t.Context(), &p, 5000); !errors.Is(err, store.ErrTooCostly) {
+				t.Errorf("got %v", err)
 			}
 		})
 	}

@@ -36,7 +36,7 @@ func (s *Store) search(ctx context.Context, plan *search.Plan, limit int) (store
 		page = store.Page{Rows: r.rows[:plan.Limit], More: true}
 	}
 	if store.WantsExplain(ctx) {
-		page.Explain = r.explain(len(page.Rows))
+		page.Explain = r.explain(ctx, s, len(page.Rows))
 	}
 	r.tally(ctx)
 	return page, nil
@@ -191,6 +191,11 @@ func (r *run) count(limit int) int {
 	if r.err != nil {
 		return 0
 	}
+	return r.counted(where, limit)
+}
+
+// counted is count of a node.
+func (r *run) counted(where node, limit int) int {
 	if where.list(false) == nil && limit == 0 {
 		// All matches are wanted and nothing drives: collecting a range costs
 		// less than looking at every resource of the type.
