@@ -2,7 +2,6 @@ package interaction
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -330,16 +329,4 @@ func withoutFormat(pairs []search.Pair) []search.Pair {
 
 func hasCursor(pairs []search.Pair) bool {
 	return slices.ContainsFunc(pairs, func(p search.Pair) bool { return p.Name == "_cursor" })
-}
-
-// explanation adds what each arm did.
-func (r *request) explanation(_ context.Context, f *found) error {
-	for _, x := range f.explain {
-		text := fmt.Sprintf("strategy: %s; keys read: %d; candidates checked: %d; found: %d", x.Strategy, x.Read, x.Checked, x.Found)
-		if x.Plan != "" {
-			text += "\n" + x.Plan
-		}
-		r.warnings = append(r.warnings, issue.Issue{Severity: issue.Information, Code: issue.Informational, ID: "search.explain", Text: text, Offset: issue.NoOffset})
-	}
-	return nil
 }

@@ -1,13 +1,17 @@
 package rest_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"meridian/fhir/search"
 	"meridian/server/interaction"
 	"meridian/server/rest"
 )
@@ -353,5 +357,61 @@ func TestSearchByPostOfSeveralTypes(t *testing.T) {
 		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"id":"o"`) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
+	}
+}
+
+// Plan skew (MS ADR-2604, Blaze 54 s): the plan and the truth of each leaf are shown, without values.
+func TestExplainShowsThePlanAndTheTruthOfEachLeaf(t *testing.T) {
+	onEvery(t, interaction.Limits{}, func(t *testing.T, s *server) {
+		for i := range 4 {
+			s.put(t, patient(fmt.Sprint("p", i), `,"gender":"`+[]string{"male", "female"}[i%2]+`"`), observation(fmt.Sprint("o", i), fmt.Sprint("Patient/p", i), `,"identifier":[{"system":"http://h","value":"secret"}]`))
+		}
+		b := s.bundle(t, "GET", "/fhir/Observation?identifier=http://h|secret&subject:Patient.gender=male&_explain=true&_count=1", "")
+		text := b.Entry[len(b.Entry)-1].Resource.Issue[0].Diagnostics
+		for _, part := range []string{"Observation, page of 1\n", "  and\n", `    identifier is a value in "http://h": 4` + "\n", "    by subject to Patient: 2\n", "      gender is a value: 2\n", "strategy: ", "found: "} {
+			if !strings.Contains(text, part) {
+				t.Errorf("%q is not in:\n%s", part, text)
+			}
+		}
+		if strings.Contains(text, "secret") {
+			t.Errorf("a value in:\n%s", text)
+		}
+		if next := s.bundle(t, "GET", b.next(t), ""); len(next.of("outcome")) != 1 {
+			t.Errorf("the next page is not explained: %v", next.of("outcome"))
+		}
+	})
+}
+
+// Slow searches are logged in FHIR's terms; values of patients stand in no log.
+func TestSlowSearchesAreLoggedWithoutValues(t *testing.T) {
+	for _, b := range backends(t) {
+		t.Run(b.name, func(t *testing.T) {
+			s := newServer(t, b)
+			s.put(t, patient("p", `,"name":[{"text":"secret"}]`), observation("o", "Patient/p", ""))
+			registry, err := search.New(search.Options{Zone: time.FixedZone("Asia/Shanghai", 8*3600), BaseURL: "http://example.org/fhir"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for threshold, want := range map[time.Duration]string{
+				0:                      "",
+				time.Second:            "",
+				500 * time.Millisecond: `msg="slow search" type=Observation parameters="subject:Patient.name:exact _sort" ms=700 page=20 first=true`,
+			} {
+				var log bytes.Buffer
+				now := start
+				service, err := interaction.New(interaction.Options{Store: s.store, Registry: registry, SlowSearch: threshold, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+					Clock: func() time.Time { now = now.Add(700 * time.Millisecond); return now }})
+				if err != nil {
+					t.Fatal(err)
+				}
+				query := []search.Pair{{Name: "subject:Patient.name:exact", Value: "secret"}, {Name: "_sort", Value: "-date"}}
+				if _, err := service.Search(t.Context(), nil, interaction.SearchParams{Type: "Observation", Query: query}); err != nil {
+					t.Fatal(err)
+				}
+				if text := log.String(); (text == "") != (want == "") || !strings.Contains(text, want) || strings.Contains(text, "secret") {
+					t.Errorf("at %s: %s", threshold, text)
+				}
+			}
+		})
 	}
 }
