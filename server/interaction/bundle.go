@@ -160,7 +160,7 @@ func (s *Service) checkEntry(e *entry) error {
 		return s.searchEntry(e)
 	}
 	if t.Compartment.ID != "" && !isRead(e.method) {
-		return bad("a compartment is only searched")
+		return bad("a search is sent by GET, or with _search by POST")
 	}
 	switch e.method {
 	case "GET", "HEAD":
@@ -210,7 +210,7 @@ func (s *Service) searchEntry(e *entry) error {
 		return nil
 	}
 	if e.method != "POST" {
-		return issue.New(issue.Invalid, "bundle.request", "a search is sent by GET or POST", e.at+".request")
+		return issue.New(issue.Invalid, "bundle.request", "a search is sent by GET, or with _search by POST", e.at+".request")
 	}
 	e.method = "GET"
 	if !e.root.Valid() {

@@ -11,7 +11,10 @@ import (
 // A target is what the address of an interaction names, relative to the base:
 //
 //	Patient            Type
-//	Patient?name=x     Type, Query; so is Patient/_search?name=x, with Search
+//	Patient?name=x     Type, Query
+//	?_type=Patient     Query
+//	Patient/1/Observation, Patient/1/*   Type or nothing, Compartment
+//	Patient/_search, _search, Patient/1/*/_search   Search beside what stands before it
 //	Patient/1          Type, ID
 //	Patient/1/_history            Type, ID, History
 //	Patient/1/_history/2          Type, ID, Version
@@ -24,7 +27,7 @@ type target struct {
 	Version     uint64
 	History     bool
 	Metadata    bool
-	// Search says that _search stands behind the type: a POST is a search, too.
+	// Search says that _search stands at the end: a POST is a search, too.
 	Search bool
 	// Operation is the name behind the dollar; Version is set for Patient/1/_history/2/$meta.
 	Operation string
@@ -52,7 +55,12 @@ func (s *Service) parseTarget(url string) (target, error) {
 		t.History = true
 		return t, nil
 	}
-	if name, ok := strings.CutPrefix(parts[len(parts)-1], "$"); ok {
+	if n := len(parts) - 1; parts[n] == "_search" {
+		if t.Search, parts = true, parts[:n]; n == 0 {
+			return t, nil
+		}
+	}
+	if name, ok := strings.CutPrefix(parts[len(parts)-1], "$"); ok && !t.Search {
 		if name == "" {
 			return t, noSuchInteraction()
 		}
@@ -68,10 +76,6 @@ func (s *Service) parseTarget(url string) (target, error) {
 
 // parsePath reads what follows the type: id, _history, version.
 func (t *target) parsePath(parts []string) error {
-	if len(parts) == 1 && parts[0] == "_search" {
-		t.Search = true
-		return nil
-	}
 	if len(parts) > 0 && parts[0] != "_history" {
 		if t.ID = parts[0]; strings.HasPrefix(t.ID, "$") || strings.HasPrefix(t.ID, "_") {
 			return noSuchInteraction()
@@ -81,9 +85,12 @@ func (t *target) parsePath(parts []string) error {
 		}
 		parts = parts[1:]
 	}
-	if len(parts) == 1 && t.ID != "" && (parts[0] == "*" || IsResourceType(parts[0])) {
+	if len(parts) == 1 && t.ID != "" && t.Operation == "" && (parts[0] == "*" || IsResourceType(parts[0])) {
 		t.Compartment, t.Key = t.Key, store.Key{Type: strings.TrimPrefix(parts[0], "*")}
 		return nil
+	}
+	if t.Search && (t.ID != "" || len(parts) > 0) {
+		return noSuchInteraction()
 	}
 	if len(parts) > 0 && parts[0] == "_history" {
 		t.History, parts = true, parts[1:]
