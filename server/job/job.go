@@ -41,6 +41,8 @@ type Kind struct {
 	Run Func
 	// Workers is how many run at once in this process. Default 2.
 	Workers int
+	// Keep is how long a job is known after it has ended well or was cancelled; one that failed stays. Default 30 days.
+	Keep time.Duration
 	// Attempts is how often a job that fails, or whose process dies, is begun before it is parked. Default 8.
 	Attempts int
 }
@@ -70,6 +72,7 @@ const (
 const (
 	defaultWorkers  = 2
 	defaultAttempts = 8
+	defaultKeep     = 30 * 24 * time.Hour
 	defaultLease    = time.Minute
 	defaultReport   = time.Second
 )
@@ -119,6 +122,9 @@ func New(o Options) (*Runner, error) {
 		if k.Attempts <= 0 {
 			k.Attempts = defaultAttempts
 		}
+		if k.Keep <= 0 {
+			k.Keep = defaultKeep
+		}
 		r.kinds[name] = k
 	}
 	if r.log == nil {
@@ -141,10 +147,9 @@ func (r *Runner) Start() {
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
 	for name, k := range r.kinds {
-		for range k.Workers {
-			r.workers.Go(func() { r.work(ctx, name) })
-		}
+		r.workers.Go(func() { r.dispatch(ctx, name, k.Workers) })
 	}
+	r.workers.Go(func() { r.sweepAll(ctx) })
 }
 
 // Stop ends the contexts of running jobs and waits until they have returned.
@@ -159,12 +164,26 @@ func (r *Runner) Stop() {
 // errorPause is how long a worker waits after the queue failed.
 const errorPause = time.Second
 
-func (r *Runner) work(ctx context.Context, kind string) {
+// dispatch leases jobs of a kind, as many as may run.
+func (r *Runner) dispatch(ctx context.Context, kind string, workers int) {
+	slots := make(chan struct{}, workers)
 	for ctx.Err() == nil {
-		err := r.queue.Wait(ctx, topic(kind))
-		if err == nil {
-			_, err = r.one(ctx, kind)
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return
 		}
+		it, err := r.wait(ctx, kind)
+		if it != nil {
+			r.workers.Go(func() {
+				defer func() { <-slots }()
+				if err := r.run(ctx, kind, it); err != nil {
+					r.log.Error("job: its end could not be written", "kind", kind, "job", it.ID, "error", err)
+				}
+			})
+			continue
+		}
+		<-slots
 		if errors.Is(err, store.ErrClosed) || ctx.Err() != nil {
 			return
 		}
@@ -172,6 +191,30 @@ func (r *Runner) work(ctx context.Context, kind string) {
 			r.log.Error("job: the queue failed", "kind", kind, "error", err)
 			pause(ctx, errorPause)
 		}
+	}
+}
+
+// wait gives the next job of a kind; nil when another process was first.
+func (r *Runner) wait(ctx context.Context, kind string) (*store.Item, error) {
+	if err := r.queue.Wait(ctx, topic(kind)); err != nil {
+		return nil, err
+	}
+	items, err := r.queue.Lease(ctx, topic(kind), 1, r.lease)
+	if err != nil || len(items) == 0 {
+		return nil, err
+	}
+	return &items[0], nil
+}
+
+// sweepEvery is how often jobs whose time is over are forgotten.
+const sweepEvery = 10 * time.Minute
+
+func (r *Runner) sweepAll(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := r.Sweep(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrClosed) {
+			r.log.Warn("job: old jobs stay", "error", err)
+		}
+		pause(ctx, sweepEvery)
 	}
 }
 

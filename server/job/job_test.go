@@ -283,3 +283,66 @@ func TestHandler(t *testing.T) {
 		}
 	}
 }
+
+// What has ended well is forgotten when its time is over; what failed waits for a person.
+func TestSweep(t *testing.T) {
+	b := newBench(t, map[string]Kind{"a": {Keep: time.Hour, Run: func(_ context.Context, t *Task) error {
+		if string(t.Body) == "fails" {
+			return Permanent(errors.New("bad"))
+		}
+		return nil
+	}}})
+	done, failed, cancelled := b.add("a", ""), b.add("a", "fails"), b.add("a", "")
+	if err := b.Cancel(t.Context(), cancelled); err != nil {
+		t.Fatal(err)
+	}
+	b.drain()
+	b.clock.Add(59 * time.Minute)
+	young := b.add("a", "")
+	b.drain()
+	for _, c := range []struct {
+		wait time.Duration
+		gone map[string]bool
+	}{{0, nil}, {time.Minute, map[string]bool{done: true, cancelled: true}}, {59 * time.Minute, map[string]bool{done: true, cancelled: true, young: true}}} {
+		b.clock.Add(c.wait)
+		if err := b.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []string{done, failed, cancelled, young} {
+			if _, err := b.Get(t.Context(), id); errors.Is(err, store.ErrNotFound) != c.gone[id] {
+				t.Errorf("after %s: %s: %v", c.wait, id, err)
+			}
+		}
+	}
+	if err := b.Remove(t.Context(), failed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Get(t.Context(), failed); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("removed: %v", err)
+	}
+}
+
+// No more jobs of a kind run at once than it has workers.
+func TestWorkers(t *testing.T) {
+	began, end := make(chan struct{}, 9), make(chan struct{})
+	b := newBench(t, map[string]Kind{"a": {Workers: 3, Run: func(context.Context, *Task) error {
+		began <- struct{}{}
+		<-end
+		return nil
+	}}})
+	for range 5 {
+		b.add("a", "")
+	}
+	b.Start()
+	for range 3 {
+		<-began
+	}
+	n, err := b.Counts(t.Context(), "a")
+	if err != nil || n[Running] != 3 || n[Waiting] != 2 {
+		t.Errorf("%v, %v", n, err)
+	}
+	close(end)
+	<-began
+	<-began
+	b.Stop()
+}

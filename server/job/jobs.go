@@ -161,6 +161,49 @@ func (r *Runner) List(ctx context.Context, p ListParams) ([]Job, error) {
 	return jobs, nil
 }
 
+// Sweep forgets jobs that are done, or were cancelled, for longer than their kind keeps them. A started Runner does it by itself.
+func (r *Runner) Sweep(ctx context.Context) error {
+	for kind, k := range r.kinds {
+		q := store.ListParams{Topic: topic(kind), State: store.Done, Limit: maxList}
+		for {
+			items, err := r.queue.List(ctx, q)
+			if err != nil {
+				return err
+			}
+			var over []string
+			for i := range items {
+				j, ok := r.job(&items[i])
+				ended := j.Ended
+				if ended.IsZero() {
+					ended = j.Added // cancelled
+				}
+				if ok && r.clock().Sub(ended) >= k.Keep {
+					over = append(over, j.ID)
+				}
+			}
+			if len(over) > 0 {
+				if err := r.queue.Remove(ctx, over); err != nil {
+					return err
+				}
+			}
+			if len(items) < q.Limit {
+				break
+			}
+			q.After = items[len(items)-1].ID
+		}
+	}
+	return nil
+}
+
+// Remove forgets a job that has ended; store.ErrNotFound.
+func (r *Runner) Remove(ctx context.Context, id string) error {
+	j, err := r.Get(ctx, id)
+	if err != nil || !j.State.Ended() {
+		return err
+	}
+	return r.queue.Remove(ctx, []string{id})
+}
+
 // Counts gives how many jobs of a kind wait, run, are done (cancelled ones too) and have failed; ErrKind.
 func (r *Runner) Counts(ctx context.Context, kind string) (map[State]int, error) {
 	if _, ok := r.kinds[kind]; !ok {

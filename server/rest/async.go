@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
@@ -85,7 +84,7 @@ const asyncAttempts = 5
 
 // Kinds are the jobs that the Handler carries out, for the Runner that Options.Jobs gives.
 func (h *Handler) Kinds() map[string]job.Kind {
-	return map[string]job.Kind{asyncKind: {Run: h.runAsync, Workers: h.async.Workers, Attempts: asyncAttempts}}
+	return map[string]job.Kind{asyncKind: {Run: h.runAsync, Workers: h.async.Workers, Attempts: asyncAttempts, Keep: h.async.Keep}}
 }
 
 // asynchronous says which interactions can be asked for asynchronously.
@@ -288,12 +287,12 @@ func (h *Handler) runAsync(ctx context.Context, t *job.Task) error {
 		return job.Permanent(err)
 	}
 	req.Header = head.Header
-	rec := &boundedRecorder{ResponseRecorder: httptest.NewRecorder(), left: h.async.AnswerBytes}
+	rec := &recorder{header: http.Header{}, status: http.StatusOK, left: h.async.AnswerBytes}
 	h.ServeHTTP(rec, req)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if rec.Code == http.StatusServiceUnavailable || rec.Code == http.StatusConflict && rec.Header().Get("Retry-After") != "" {
+	if rec.status == http.StatusServiceUnavailable || rec.status == http.StatusConflict && rec.header.Get("Retry-After") != "" {
 		return errAway
 	}
 	answer, err := gzipped(nil, asyncBundle(rec))
@@ -307,26 +306,33 @@ func (h *Handler) runAsync(ctx context.Context, t *job.Task) error {
 	return t.SetResult(name)
 }
 
-// boundedRecorder keeps an answer up to a size.
-type boundedRecorder struct {
-	*httptest.ResponseRecorder
-	left int
-	over bool
+// recorder keeps an answer up to a size.
+type recorder struct {
+	header http.Header
+	status int
+	body   []byte
+	left   int // bytes
+	over   bool
 }
 
-func (r *boundedRecorder) Write(b []byte) (int, error) {
+func (r *recorder) Header() http.Header { return r.header }
+
+func (r *recorder) WriteHeader(status int) { r.status = status }
+
+func (r *recorder) Write(b []byte) (int, error) {
 	if r.left -= len(b); r.left < 0 {
 		r.over = true
 		return len(b), nil
 	}
-	return r.ResponseRecorder.Write(b)
+	r.body = append(r.body, b...)
+	return len(b), nil
 }
 
 // asyncBundle is the answer to a request as the one entry of a batch-response.
 //
 // https://hl7.org/fhir/R5/async-bundle.html#3.2.6.3
-func asyncBundle(rec *boundedRecorder) []byte {
-	status, body, head := rec.Code, rec.Body.Bytes(), rec.Header()
+func asyncBundle(rec *recorder) []byte {
+	status, body, head := rec.status, rec.body, rec.header
 	if rec.over {
 		status = http.StatusUnprocessableEntity
 		body = interaction.AppendOutcome(nil, issue.New(issue.TooCostly, "async.answer", "the request was carried out, and its answer is larger than this server keeps; ask with Prefer: return=minimal, or for fewer resources", "").Issues)
@@ -377,16 +383,8 @@ func (x *call) job() (*job.Runner, job.Job, error) {
 	if errors.Is(err, store.ErrNotFound) || err == nil && (j.Kind != asyncKind || j.State == job.Cancelled) {
 		return nil, j, unknown
 	}
-	if err == nil && j.State.Ended() {
-		if _, forgotten := x.service.Answer(x.ctx, j.ID+forgottenMark); forgotten == nil {
-			return nil, j, unknown
-		}
-	}
 	return jobs, j, err
 }
-
-// forgottenMark is behind the name of the answer that says that a request was deleted after it had ended.
-const forgottenMark = ".forgotten"
 
 // asyncStatus tells how far a request is, or its answer.
 func asyncStatus(x *call) error {
@@ -435,12 +433,10 @@ func asyncCancel(x *call) error {
 	if err != nil {
 		return err
 	}
-	if j.State.Ended() {
-		err = x.service.KeepAnswer(x.ctx, j.ID+forgottenMark, nil, x.h.async.Keep)
-	} else {
-		err = jobs.Cancel(x.ctx, j.ID)
+	if err = jobs.Cancel(x.ctx, j.ID); err == nil {
+		err = jobs.Remove(x.ctx, j.ID)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	return x.send(http.StatusAccepted, nil)

@@ -32,6 +32,9 @@ type server struct {
 	store   store.Store
 	clock   *storetest.Clock
 	jobs    *job.Runner // not started: Drain runs what waits
+	kinds   map[string]job.Kind
+
+	registry *search.Registry
 }
 
 func newServer(t testing.TB, b backend) *server {
@@ -55,7 +58,7 @@ func newServerOf(t testing.TB, b backend, with interaction.Options, o rest.Optio
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{clock: clock}
+	s := &server{clock: clock, registry: registry}
 	s.store = b.open(t, storetest.Config{Index: interaction.Indexer(registry), IndexVersion: registry.IndexVersion(), Clock: clock.Now})
 	t.Cleanup(func() {
 		if err := s.store.Close(); err != nil {
@@ -73,7 +76,7 @@ func newServerOf(t testing.TB, b backend, with interaction.Options, o rest.Optio
 	o.Service = func() *interaction.Service { return s.service }
 	o.Jobs = func() *job.Runner { return s.jobs }
 	h := rest.New(o)
-	s.handler = h
+	s.handler, s.kinds = h, h.Kinds()
 	s.jobs, err = job.New(job.Options{Queue: s.store.Queue(), Kinds: h.Kinds(), Clock: clock.Now, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

@@ -30,6 +30,8 @@ type Queue interface {
 	// lease is void: whoever works on it is told so by Extend and Finish. What is
 	// done stays as it is; ErrNotFound.
 	Cancel(ctx context.Context, id, label string) error
+	// Remove forgets done and parked items and their keys; others, and unknown ones, are left.
+	Remove(ctx context.Context, ids []string) error
 	// Requeue makes parked or done items pending again.
 	Requeue(ctx context.Context, ids []string) error
 	// Get gives one item; ErrNotFound.

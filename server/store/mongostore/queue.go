@@ -261,6 +261,23 @@ func (q *queue) Cancel(ctx context.Context, id, label string) error {
 	return nil
 }
 
+// Remove forgets done and parked items.
+func (q *queue) Remove(ctx context.Context, ids []string) error {
+	if err := q.s.enter(); err != nil {
+		return err
+	}
+	defer q.s.flight.Done()
+	for len(ids) > 0 {
+		n := min(len(ids), maxIn)
+		filter := bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids[:n]}}}, {Key: "state", Value: bson.D{{Key: "$in", Value: bson.A{store.Parked, store.Done}}}}}
+		ids = ids[n:]
+		if _, err := q.items.DeleteMany(ctx, filter); err != nil {
+			return fmt.Errorf("mongostore: remove items: %w", err)
+		}
+	}
+	return nil
+}
+
 // Requeue makes parked or done items pending again; ErrNotFound, and no change, when one is unknown.
 func (q *queue) Requeue(ctx context.Context, ids []string) error {
 	if err := q.s.enter(); err != nil {

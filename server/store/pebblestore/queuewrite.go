@@ -303,13 +303,8 @@ func (q *queue) retire(b *pebble.Batch, t *topic) error {
 			return err
 		}
 		t.doneLow = after(iter.Key())
-		if err := errors.Join(q.exit(b, r), b.Delete(itemKey(queueItem, r.id), nil), b.Delete(itemKey(queueBody, r.id), nil)); err != nil {
+		if err := q.forget(b, r); err != nil {
 			return err
-		}
-		if r.key != "" {
-			if err := b.Delete(append(topicKey(queueKey, r.topic), r.key...), nil); err != nil {
-				return err
-			}
 		}
 		n++
 	}
@@ -371,6 +366,47 @@ func (q *queue) cancel(b *pebble.Batch, id, label string) error {
 	}
 	if l := q.leases[n]; l != nil {
 		l.finishing = true
+	}
+	return nil
+}
+
+// forget removes all of an item.
+func (q *queue) forget(b *pebble.Batch, r *record) error {
+	err := errors.Join(q.exit(b, r), b.Delete(itemKey(queueItem, r.id), nil), b.Delete(itemKey(queueBody, r.id), nil))
+	if r.key != "" {
+		err = errors.Join(err, b.Delete(append(topicKey(queueKey, r.topic), r.key...), nil))
+	}
+	return err
+}
+
+// Remove forgets done and parked items.
+func (q *queue) Remove(ctx context.Context, ids []string) error {
+	return q.store.submit(ctx, &request{applyFirst: true, queue: func(b *pebble.Batch) error { return q.remove(b, ids) }})
+}
+
+func (q *queue) remove(b *pebble.Batch, ids []string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	seen := map[string]bool{}
+	for _, id := range ids {
+		n, err := parseItemID(id)
+		if err != nil || seen[id] {
+			continue
+		}
+		seen[id] = true
+		r, err := q.load(q.store.db, n)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("remove %s: %w", id, err)
+		}
+		if r.state == statePending {
+			continue
+		}
+		if err := errors.Join(q.forget(b, r), q.writeCounts(b, r.topic, r.state)); err != nil {
+			return fmt.Errorf("remove %s: %w", id, err)
+		}
 	}
 	return nil
 }

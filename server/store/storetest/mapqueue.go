@@ -18,6 +18,7 @@ type mapQueue struct {
 	mu     sync.Mutex
 	items  []*mapItem
 	leases int
+	added  int
 	wake   chan struct{} // closed and replaced whenever an item may have become due
 }
 
@@ -55,7 +56,8 @@ func (q *mapQueue) Append(_ context.Context, items []store.NewItem) ([]store.App
 				continue
 			}
 		}
-		it := &mapItem{Item: store.Item{ID: fmt.Sprintf("%08d", len(q.items)+1), Topic: n.Topic, Key: n.Key, State: store.Pending,
+		q.added++
+		it := &mapItem{Item: store.Item{ID: fmt.Sprintf("%08d", q.added), Topic: n.Topic, Key: n.Key, State: store.Pending,
 			Appended: q.now(), Due: q.now(), Body: bytes.Clone(n.Body), Note: bytes.Clone(n.Note)}}
 		q.items = append(q.items, it)
 		out[i] = store.Appended{ID: it.ID}
@@ -143,6 +145,15 @@ func (q *mapQueue) Cancel(_ context.Context, id, label string) error {
 	if it.State != store.Done {
 		it.State, it.Label, it.Lease = store.Done, label, ""
 	}
+	return nil
+}
+
+func (q *mapQueue) Remove(_ context.Context, ids []string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.items = slices.DeleteFunc(q.items, func(it *mapItem) bool {
+		return slices.Contains(ids, it.ID) && (it.State == store.Done || it.State == store.Parked)
+	})
 	return nil
 }
 

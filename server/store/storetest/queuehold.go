@@ -53,6 +53,32 @@ func testQueueHold(t *testing.T, s *suite) {
 		}
 		q.counts("m", map[store.State]int{store.Pending: 1})
 	})
+	t.Run("a removed item is no more, and its key is free", func(t *testing.T) {
+		q := s.newQueue(t)
+		ids := q.add("m", "done", "parked", "leased", "pending")
+		keyed, err := q.Append(q.st.ctx, []store.NewItem{{Topic: "k", Key: "one", Body: []byte("x")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := q.lease("k", 1)[0]
+		held := q.lease("m", 3)
+		q.finish(store.Result{ID: ids[0], Lease: held[0].Lease, State: store.Done}, store.Result{ID: ids[1], Lease: held[1].Lease, State: store.Parked},
+			store.Result{ID: one.ID, Lease: one.Lease, State: store.Done})
+		if err := q.Remove(q.st.ctx, append(ids, keyed[0].ID, "none", ids[0])); err != nil {
+			t.Fatal(err)
+		}
+		q.counts("m", map[store.State]int{store.Leased: 1, store.Pending: 1})
+		q.counts("k", nil)
+		for i, id := range ids {
+			if _, err := q.Get(q.st.ctx, id); isNotFound(err) != (i < 2) {
+				t.Errorf("%d: %v", i, err)
+			}
+		}
+		again, err := q.Append(q.st.ctx, []store.NewItem{{Topic: "k", Key: "one", Body: []byte("y")}})
+		if err != nil || again[0].Existing || again[0].ID == keyed[0].ID {
+			t.Errorf("the key: %+v, %v", again, err)
+		}
+	})
 	t.Run("a cancelled item is done, and its worker is told", func(t *testing.T) {
 		q := s.newQueue(t)
 		ids := q.add("m", "pending", "leased", "parked", "done")
