@@ -14,7 +14,7 @@
 //	AppendJSON(dst, node, *Edit) []byte               minified, as sent, with replaced values, left-out elements
 //	AppendPretty(dst, json) []byte                    an answer's indentation
 //	ParseXML(src, Options) (*element.Tree, error)     Parse for XML; the places are those in the XML
-//	AppendXML(dst, node, pretty) ([]byte, error)      a resource as an XML document
+//	AppendXML(dst, node, XMLOptions) ([]byte, error)  a resource as an XML document
 //	XMLReader                                         XML to JSON, for those who work on JSON, and places back again
 //	StoredMeta(body) (Meta, tail)                     id, version and time from the fixed place of a stored body, without a parse
 //

@@ -107,8 +107,8 @@ func NewXMLReader(o Options) *XMLReader { return &XMLReader{opt: o.withDefaults(
 
 // JSON gives the resource as JSON for a Parser, which checks all that is not
 // XML's own and whose errors Translate gives their place. The bytes are valid
-// until the next call. The error is an *issue.Error with the codes structure
-// and too-long; it lists what a Parser would find, too. Like the JSON, it is
+// until the next call. The error is an *issue.Error with the codes structure,
+// too-long and, for an encoding, not-supported; it lists what a Parser would find, too. Like the JSON, it is
 // about the whole body: XML in a batch has no entries that fail by themselves.
 func (x *XMLReader) JSON(src []byte) ([]byte, error) {
 	x.reset()
@@ -141,8 +141,8 @@ func (x *XMLReader) findMore() {
 	p.opt.MaxBytes = maxBytesEver
 	if _, err := p.Parse(x.main.b); err != nil {
 		for _, is := range issue.As(err).Issues {
-			if is.ID == idMoreIssues {
-				continue // counted below
+			if is.ID == idMoreIssues || is.ID == idRequired && x.reported(is.Expression) {
+				continue // counted below; not missing but in a wrong place
 			}
 			if len(x.issues) >= x.opt.MaxIssues {
 				x.unlisted++
@@ -153,6 +153,11 @@ func (x *XMLReader) findMore() {
 		x.unlisted += p.unlisted
 		slices.SortStableFunc(x.issues, func(a, b issue.Issue) int { return cmp.Compare(a.Offset, b.Offset) })
 	}
+}
+
+// reported says that the reader has an issue of its own with that element.
+func (x *XMLReader) reported(expression string) bool {
+	return slices.ContainsFunc(x.issues, func(is issue.Issue) bool { return is.Expression == expression })
 }
 
 // Translate gives an error about the JSON of the last call the places of the
@@ -209,6 +214,29 @@ func ParseXML(src []byte, o Options) (*element.Tree, error) {
 		return nil, x.Translate(err)
 	}
 	return tree, nil
+}
+
+// IsFHIRXML says whether a body is XML whose root element is in FHIR's
+// namespace, whatever stands in it.
+func IsFHIRXML(src []byte) bool {
+	x := NewXMLReader(Options{MaxBytes: maxBytesEver})
+	x.reset()
+	if !x.decode(src) {
+		return false
+	}
+	for {
+		x.white()
+		switch {
+		case x.has("<!--"), x.has("<?"):
+			if !x.aside() {
+				return false
+			}
+		case x.has("<") && !x.has("<!"):
+			return x.startTag() && x.tag.space == spaceFHIR
+		default:
+			return false
+		}
+	}
 }
 
 func (x *XMLReader) reset() {

@@ -241,7 +241,7 @@ func TestXMLWrites(t *testing.T) {
 		if err != nil {
 			t.Fatal(c.rule, err)
 		}
-		got, err := codec.AppendXML(nil, tree.Root(), false)
+		got, err := codec.AppendXML(nil, tree.Root(), codec.XMLOptions{})
 		if want := `<?xml version="1.0" encoding="UTF-8"?>` + c.xml; err != nil || string(got) != want {
 			t.Errorf("%s: %v\n%s\n%s", c.rule, err, got, want)
 		}
@@ -254,7 +254,7 @@ func TestXMLWritesIndented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := codec.AppendXML(nil, tree.Root(), true)
+	got, err := codec.AppendXML(nil, tree.Root(), codec.XMLOptions{Pretty: true})
 	want := `<?xml version="1.0" encoding="UTF-8"?>
 <Patient xmlns="http://hl7.org/fhir">
   <text>
@@ -288,7 +288,7 @@ func TestXMLCannotWrite(t *testing.T) {
 		if err != nil {
 			t.Fatal(c.rule, err)
 		}
-		got, err := codec.AppendXML([]byte("x"), tree.Root(), false)
+		got, err := codec.AppendXML([]byte("x"), tree.Root(), codec.XMLOptions{})
 		if e := issue.As(err); e == nil || e.Issues[0].ID != c.id || e.Issues[0].Expression != c.expression || string(got) != "x" {
 			t.Errorf("%s: %v, %s", c.rule, err, got)
 		}

@@ -14,7 +14,7 @@ func xmlOf(b *testing.B, json []byte) ([]byte, element.Node) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	xml, err := codec.AppendXML(nil, tree.Root(), false)
+	xml, err := codec.AppendXML(nil, tree.Root(), codec.XMLOptions{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func BenchmarkXMLWrite(b *testing.B) {
 		b.SetBytes(int64(len(xml)))
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := codec.AppendXML(buf, root, false); err != nil {
+			if _, err := codec.AppendXML(buf, root, codec.XMLOptions{}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -91,7 +91,7 @@ func BenchmarkXMLWrite(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if _, err := codec.AppendXML(buf, tree.Root(), false); err != nil {
+			if _, err := codec.AppendXML(buf, tree.Root(), codec.XMLOptions{}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -108,7 +108,7 @@ func BenchmarkXMLWrite(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			for _, root := range all {
-				doc, err := codec.AppendXML(buf[:0], root, false)
+				doc, err := codec.AppendXML(buf[:0], root, codec.XMLOptions{})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -33,7 +33,7 @@ func FuzzXML(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		if doc, err := AppendXML(nil, tree.Root(), seed%2 == 0); err == nil {
+		if doc, err := AppendXML(nil, tree.Root(), XMLOptions{Pretty: seed%2 == 0}); err == nil {
 			f.Add(doc)
 		}
 	}
@@ -64,7 +64,7 @@ func FuzzXML(f *testing.F) {
 		if !bytes.Equal(out, json) {
 			t.Fatalf("the Parser writes what the reader wrote otherwise:\n%s\n%s", json, out)
 		}
-		doc, err := AppendXML(nil, tree.Root(), len(src)%2 == 0)
+		doc, err := AppendXML(nil, tree.Root(), XMLOptions{Pretty: len(src)%2 == 0})
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}

@@ -34,7 +34,7 @@ func toXML(t *testing.T, json []byte, pretty bool) ([]byte, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return codec.AppendXML(nil, tree.Root(), pretty)
+	return codec.AppendXML(nil, tree.Root(), codec.XMLOptions{Pretty: pretty})
 }
 
 // Every official example comes back from XML token by token, save for the

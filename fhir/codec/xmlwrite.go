@@ -11,16 +11,22 @@ import (
 
 const xmlDeclaration = `<?xml version="1.0" encoding="UTF-8"?>`
 
+// XMLOptions of a document. The zero value writes all of it on one line.
+type XMLOptions struct {
+	Pretty bool // one element to a line
+	// Replace gives strings, by their Index, another text.
+	Replace map[int]string
+}
+
 // AppendXML appends the resource n as an XML document, its elements in the
-// order of the definition, which may not be that of the JSON; pretty puts one
-// element to a line. The error is an *issue.Error of the code not-supported:
-// the resource holds a character that XML 1.0 does not have, or an id of the
-// narrative's div beside the one in it.
-func AppendXML(dst []byte, n element.Node, pretty bool) ([]byte, error) {
-	w := xmlWriter{dst: append(dst, xmlDeclaration...), pretty: pretty}
+// order of the definition, which may not be that of the JSON. The error is an
+// *issue.Error of the code not-supported: the resource holds a character that XML 1.0
+// does not have, or an id of the narrative's div beside the one in it.
+func AppendXML(dst []byte, n element.Node, o XMLOptions) ([]byte, error) {
+	w := xmlWriter{dst: append(dst, xmlDeclaration...), XMLOptions: o}
 	w.line()
 	w.resource(n, ` xmlns="`+fhirNamespace+`"`)
-	if pretty {
+	if o.Pretty {
 		w.dst = append(w.dst, '\n')
 	}
 	if w.err != nil {
@@ -30,14 +36,14 @@ func AppendXML(dst []byte, n element.Node, pretty bool) ([]byte, error) {
 }
 
 type xmlWriter struct {
-	dst    []byte
-	pretty bool
-	depth  int
-	err    error
+	XMLOptions
+	dst   []byte
+	depth int
+	err   error
 }
 
 func (w *xmlWriter) line() {
-	if w.pretty {
+	if w.Pretty {
 		w.dst = newLine(w.dst, w.depth)
 	}
 }
@@ -157,6 +163,11 @@ var xmlEscaped = [256]bool{'&': true, '<': true, '>': true, '"': true, '\t': tru
 // text writes a primitive's value inside an attribute.
 func (w *xmlWriter) text(n element.Node) {
 	b := n.Bytes()
+	if len(w.Replace) > 0 {
+		if text, ok := w.Replace[n.Index()]; ok {
+			b = []byte(text)
+		}
+	}
 	start := 0
 	for i, c := range b {
 		if c >= ' ' && !xmlEscaped[c] {

@@ -95,7 +95,7 @@ type CapabilityOperation struct {
 var typeInteractions = []string{"read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"}
 
 // Formats are the media types of resources, in bodies and answers, with the short forms of _format.
-func Formats() []string { return []string{"application/fhir+json", "json"} }
+func Formats() []string { return []string{"application/fhir+json", "application/fhir+xml", "json", "xml"} }
 
 // Capability gives the CapabilityStatement as structs.
 func (s *Service) Capability() *Capability {
@@ -111,7 +111,7 @@ func (s *Service) Capability() *Capability {
 	rest := CapabilityRest{
 		Mode: "server",
 		Documentation: "Searches are strict: an unknown parameter is an error, unless Prefer: handling=lenient is sent; then a warning stands in the bundle. " +
-			"Bundle.total is given when all matches stand on the first page, or when _total asks for it. " +
+			"Bundle.total is given when all matches stand on the first page, or when _total asks for it. Searches are also answered in application/fhir+ndjson. " +
 			"A search takes the result parameters _sort, _count, _include, _revinclude, _summary, _elements, _total, _explain.",
 		Security:    CapabilitySecurity{"No authentication is configured: the server listens on loopback addresses only."},
 		Interaction: s.systemInteractions(),

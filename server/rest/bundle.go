@@ -43,6 +43,7 @@ func (x *call) countWarnings(r *interaction.BundleResult) {
 
 // entryOutcome logs what a client may not see of an entry's error.
 func (x *call) entryOutcome(err error) []issue.Issue {
+	err = x.inBody(err)
 	if issue.As(err) == nil {
 		x.h.errors.LogAttrs(x.ctx, levelError, "bundle entry failed", logError(err)...)
 	}

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	kgzip "github.com/klauspost/compress/gzip"
 	"github.com/labstack/echo/v4"
 
+	"meridian/fhir/codec"
 	"meridian/fhir/issue"
 	"meridian/server/interaction"
 )
@@ -25,12 +27,17 @@ type call struct {
 	interaction string
 
 	query   string // without _format and _pretty
+	format  format
+	asked   bool // the format stands in _format
+	varies  bool // the format depends on Accept
 	pretty  bool
 	lenient bool
 	prefer  interaction.Return
 	status  int
-	body    []byte // buffer of the request's body
-	out     []byte // buffer of the answer
+	body    []byte           // buffer of the request's body
+	out     []byte           // buffer of the answer
+	encoded []byte           // buffer of the answer in another format than JSON
+	xml     *codec.XMLReader // has read the body, when that was XML
 }
 
 // maxKept is the largest buffer that a call keeps, in bytes.
@@ -38,7 +45,7 @@ const maxKept = 1 << 20
 
 func newCall(h *Handler, c echo.Context) *call {
 	x := h.calls.Get().(*call)
-	*x = call{Context: c, h: h, ctx: c.Request().Context(), body: x.body[:0], out: x.out[:0]}
+	*x = call{Context: c, h: h, ctx: c.Request().Context(), body: x.body[:0], out: x.out[:0], encoded: x.encoded}
 	return x
 }
 
@@ -49,8 +56,14 @@ func (x *call) release() {
 	if cap(x.out) > maxKept {
 		x.out = nil
 	}
+	if cap(x.encoded) > maxKept {
+		x.encoded = nil
+	}
 	h := x.h
-	*x = call{body: x.body, out: x.out}
+	if x.xml != nil && !x.xml.Oversized() {
+		h.xmlReaders.Put(x.xml)
+	}
+	*x = call{body: x.body, out: x.out, encoded: x.encoded}
 	h.calls.Put(x)
 }
 
@@ -165,40 +178,54 @@ func badGzip() error {
 	return issue.New(issue.Value, "body.gzip", "the body is not valid gzip", "")
 }
 
-// resourceBody reads a body that holds a resource.
+// resourceBody reads a body that holds a resource and gives it as JSON, valid
+// as long as the call. Issue codes: those of readBody and codec.XMLReader, not-supported (415).
 func (x *call) resourceBody() ([]byte, error) {
-	if err := x.checkContentType(); err != nil {
+	header := x.header("Content-Type")
+	typ := mediaType(header)
+	f, known := mimeTypes[typ]
+	known = typ == "" || known && f != formatNDJSON
+	if !known && !x.takesData() {
+		return nil, issue.New(issue.NotSupported, "body.type", "the Content-Type of a resource is application/fhir+json or application/fhir+xml", "").WithStatus(http.StatusUnsupportedMediaType)
+	}
+	body, err := x.readBody()
+	if err != nil {
 		return nil, err
 	}
-	return x.readBody()
+	if x.takesData() && (!known || !holdsResource(typ, body)) {
+		return x.fromData(header, body)
+	}
+	if f == formatXML {
+		return x.fromXML(body)
+	}
+	return body, checkCharset(header)
 }
 
-// checkContentType: JSON in UTF-8, or nothing said.
-func (x *call) checkContentType() error {
-	header := x.header("Content-Type")
-	typ, _, _ := strings.Cut(header, ";")
-	switch strings.ToLower(strings.TrimSpace(typ)) {
-	case "", "application/fhir+json", "application/json", "text/json", "application/json+fhir":
-		return checkCharset(header)
-	case "application/fhir+xml", "application/xml", "text/xml", "application/xml+fhir":
-		return issue.New(issue.NotSupported, "body.xml", "this server does not read XML; send application/fhir+json", "").WithStatus(http.StatusUnsupportedMediaType)
-	}
-	return issue.New(issue.NotSupported, "body.type", "the Content-Type of a resource is application/fhir+json", "").WithStatus(http.StatusUnsupportedMediaType)
+// mediaType is a Content-Type without its parameters, in small letters.
+func mediaType(contentType string) string {
+	typ, _, _ := strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(typ))
 }
 
 // checkCharset refuses a Content-Type that names another charset than UTF-8
-// (RFC 8259 section 8.1), since the bytes would be read as what they are not.
-func checkCharset(contentType string) error {
+// (RFC 8259 section 8.1), or one of the others, since the bytes would be read as what they are not.
+func checkCharset(contentType string, others ...string) error {
 	for i, param := range strings.Split(contentType, ";") {
 		name, value, _ := strings.Cut(param, "=")
 		if i == 0 || !strings.EqualFold(strings.TrimSpace(name), "charset") {
 			continue
 		}
-		switch strings.ToLower(strings.Trim(value, "\" \t")) {
+		switch value = strings.ToLower(strings.Trim(value, "\" \t")); value {
 		case "utf-8", "utf8", "us-ascii":
 		default:
-			return issue.New(issue.NotSupported, "body.charset", "a body is read in UTF-8 only", "").WithStatus(http.StatusUnsupportedMediaType)
+			if !slices.Contains(others, value) {
+				return errCharset()
+			}
 		}
 	}
 	return nil
+}
+
+func errCharset() error {
+	return issue.New(issue.NotSupported, "body.charset", "a body is read in UTF-8 only, XML also in UTF-16", "").WithStatus(http.StatusUnsupportedMediaType)
 }

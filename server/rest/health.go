@@ -48,7 +48,7 @@ func (h *Handler) routeError(err error, c echo.Context) {
 	x := newCall(h, c)
 	defer x.release()
 	x.interaction = "unknown"
-	_ = x.negotiate() // an unknown path is told in JSON whatever was asked for
+	_ = x.negotiate() // an unknown path is told in JSON when what was asked for is not there
 	var he *echo.HTTPError
 	switch {
 	case errors.As(err, &he) && he.Code == http.StatusMethodNotAllowed:

@@ -2,17 +2,14 @@ package rest
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
-
-	"meridian/server/interaction"
 )
 
 // outcomes lets a mounted handler answer, but for the text with which
 // http.ServeMux tells unknown paths and methods: that becomes an OperationOutcome.
 func (h *Handler) outcomes(sub http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		sub.ServeHTTP(&mountWriter{ResponseWriter: w, h: h, method: r.Method}, r)
+		sub.ServeHTTP(&mountWriter{ResponseWriter: w, h: h, request: r}, r)
 	})
 }
 
@@ -20,7 +17,7 @@ func (h *Handler) outcomes(sub http.Handler) http.Handler {
 type mountWriter struct {
 	http.ResponseWriter
 	h        *Handler
-	method   string
+	request  *http.Request
 	replaced bool
 }
 
@@ -33,16 +30,13 @@ func (w *mountWriter) WriteHeader(status int) {
 	w.replaced = true
 	err := w.h.errRoute()
 	if status == http.StatusMethodNotAllowed {
-		err = errMethod(w.method)
+		err = errMethod(w.request.Method)
 	}
-	body := interaction.AppendOutcome(nil, errorIssues(err))
-	head["Content-Type"] = contentJSON
-	head.Set("Content-Length", strconv.Itoa(len(body)))
-	w.ResponseWriter.WriteHeader(status)
-	if w.method != http.MethodHead {
-		// A client that went away is no error of the server.
-		_, _ = w.ResponseWriter.Write(body)
-	}
+	x := newCall(w.h, w.h.echo.NewContext(w.request, w.ResponseWriter))
+	defer x.release()
+	x.interaction = "unknown"
+	_ = x.negotiate() // an unknown path is told in JSON when what was asked for is not there
+	x.fail(err)
 }
 
 func (w *mountWriter) Write(b []byte) (int, error) {

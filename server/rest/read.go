@@ -81,6 +81,12 @@ func (x *call) answerRead(r *interaction.ReadResult, part *interaction.Part, err
 	if r.NotModified {
 		return x.send(http.StatusNotModified, nil)
 	}
+	if x.format == formatRaw {
+		if part != nil {
+			return noPart()
+		}
+		return x.sendData(http.StatusOK, r.Resource.Body)
+	}
 	if part == nil {
 		return x.send(http.StatusOK, r.Resource.Body)
 	}

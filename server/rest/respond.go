@@ -22,26 +22,69 @@ const retryAfter = "1"
 
 // Header values that are the same for every answer; they are never changed.
 var (
-	contentJSON  = []string{"application/fhir+json; charset=utf-8"}
-	encodingGzip = []string{"gzip"}
-	varyEncoding = []string{"Accept-Encoding"}
+	contentJSON   = []string{"application/fhir+json; charset=utf-8"}
+	contentXML    = []string{"application/fhir+xml; charset=utf-8"}
+	contentNDJSON = []string{"application/fhir+ndjson; charset=utf-8"}
+	encodingGzip  = []string{"gzip"}
+	varyFormat    = []string{"Accept"}
+	varyEncoding  = []string{"Accept-Encoding"}
+	varyBoth      = []string{"Accept, Accept-Encoding"}
 )
 
-// send writes a whole answer.
+// send writes a whole answer, which is JSON, in the format asked for.
 func (x *call) send(status int, body []byte) error {
 	x.status = status
-	if x.pretty && len(body) > 0 {
+	if len(body) == 0 {
+		return x.transmit(status, nil, nil)
+	}
+	body, typ, err := x.encode(status, body)
+	if err != nil {
+		return err
+	}
+	return x.transmit(status, typ, body)
+}
+
+// encode gives the answer in its format. Issue code: not-supported (406), for what has no XML form.
+func (x *call) encode(status int, body []byte) ([]byte, []string, error) {
+	switch {
+	case x.format == formatXML:
+		out, err := x.appendXML(x.encoded[:0], body)
+		if err == nil {
+			x.encoded = out
+			return out, contentXML, nil
+		}
+		// The outcome of this is JSON, and so is the answer to a write that has been done.
+		x.format = formatJSON
+		if m := x.Request().Method; m == http.MethodGet || m == http.MethodHead {
+			return nil, nil, err
+		}
+	case x.format == formatNDJSON && status == http.StatusOK:
+		out, err := x.appendLines(x.encoded[:0], body)
+		x.encoded = out
+		return out, contentNDJSON, err
+	}
+	if x.pretty {
 		body = codec.AppendPretty(nil, body)
 	}
+	return body, contentJSON, nil
+}
+
+// transmit sends a body as it is; nil is none.
+func (x *call) transmit(status int, contentType []string, body []byte) error {
 	w := x.Response()
 	head := w.Header()
-	if len(body) == 0 {
+	if x.varies {
+		head["Vary"] = varyFormat
+	}
+	if body == nil {
 		w.WriteHeader(status)
 		return nil
 	}
-	head["Content-Type"] = contentJSON
+	head["Content-Type"] = contentType
 	if len(body) >= gzipFrom {
-		head["Vary"] = varyEncoding
+		if head["Vary"] = varyEncoding; x.varies {
+			head["Vary"] = varyBoth
+		}
 		if x.acceptsGzip() {
 			return x.sendGzip(status, body)
 		}
@@ -109,6 +152,7 @@ func (x *call) location(r *store.Resource) string {
 
 // fail answers with an OperationOutcome.
 func (x *call) fail(err error) {
+	err = x.inBody(err)
 	status := errorStatus(err)
 	if status >= http.StatusInternalServerError && status != http.StatusServiceUnavailable && status != http.StatusNotImplemented {
 		x.h.errors.LogAttrs(x.ctx, levelError, "request failed", logError(err)...)
@@ -116,5 +160,8 @@ func (x *call) fail(err error) {
 	if e := issue.As(err); status == http.StatusServiceUnavailable || e != nil && (e.Issues[0].Code == issue.LockError || e.Issues[0].Code == issue.Throttled) {
 		x.Response().Header().Set("Retry-After", retryAfter)
 	}
-	_ = x.send(status, interaction.AppendOutcome(nil, errorIssues(err)))
+	body := interaction.AppendOutcome(nil, errorIssues(err))
+	if err := x.send(status, body); err != nil {
+		_ = x.send(status, body) // it has no XML form, and is JSON now
+	}
 }

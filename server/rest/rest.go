@@ -23,6 +23,7 @@ package rest
 import (
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"meridian/fhir/codec"
 	"meridian/server/interaction"
 	"meridian/server/job"
 )
@@ -86,6 +88,9 @@ type Handler struct {
 		body []byte
 		err  error
 	}
+
+	answers    codec.Pool // parsers of answers that are not sent as JSON
+	xmlReaders sync.Pool  // of *codec.XMLReader
 }
 
 // New gives the handler of all routes.
@@ -116,6 +121,8 @@ func New(o Options) *Handler {
 		h.series[name] = h.metrics.interaction(name)
 	}
 	h.calls.New = func() any { return new(call) }
+	h.answers.Options = answers
+	h.xmlReaders.New = func() any { return codec.NewXMLReader(codec.Options{MaxBytes: int(min(h.bodyLimit, math.MaxInt32))}) }
 	h.gzips.New = func() any {
 		w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is a constant that is valid
 		return w
@@ -194,6 +201,7 @@ func (h *Handler) run(x *call, fn func(*call) error) {
 			h.panicked(x, p)
 		}
 	}()
+	err := x.negotiate() // first, so that every error has its format
 	if x.service = h.service(); x.service == nil {
 		x.fail(errStarting())
 		return
@@ -205,7 +213,6 @@ func (h *Handler) run(x *call, fn func(*call) error) {
 		}
 		defer x.limit(timeout)()
 	}
-	err := x.negotiate()
 	answered := false
 	if err == nil {
 		answered, err = x.startAsync()

@@ -51,8 +51,13 @@ func searchForm(x *call) error {
 	if err != nil {
 		return err
 	}
-	if format != "" && !isJSON(format) {
-		return notAcceptable()
+	if format != "" {
+		if err := x.askFormat(format); err != nil {
+			return err
+		}
+	}
+	if err := x.checkFormat(); err != nil { // _pretty may have come, too
+		return err
 	}
 	if x.query != "" && form != "" {
 		form = x.query + "&" + form

@@ -181,6 +181,10 @@ func (r *replayer) format(rec *httptest.ResponseRecorder) []byte {
 		b.WriteByte('\n')
 		if body[0] == '{' && !bytes.Contains(body, []byte("\n")) {
 			body = codec.AppendPretty(nil, body)
+		} else if bytes.HasPrefix(body, []byte("<?xml")) && !bytes.Contains(body, []byte("\n")) {
+			if tree, err := codec.ParseXML(body, codec.Options{AnyCardinality: true}); err == nil {
+				body, _ = codec.AppendXML(nil, tree.Root(), codec.XMLOptions{Pretty: true})
+			}
 		}
 		b.Write(body)
 		if body[len(body)-1] != '\n' {
