@@ -6,6 +6,8 @@
 //	$stats       stats.go           statistics of measured values
 //	$validate    validate.go        structure of a resource
 //	$diff        diff.go            two versions as a patch
+//	$match       match.go           patients that may be the one given
+//	$merge …     merge.go           one patient out of two, and back
 //	$meta …      meta.go            profiles, tags, labels
 //
 // An operation sees parameters that agree with its definition, and reads and
@@ -34,6 +36,8 @@ func List() []interaction.Operation {
 		operation{diffDefinition(), runDiff},
 		operation{validateDefinition(), validate},
 		operation{matchDefinition(), match},
+		operation{mergeDefinition(), merge},
+		operation{unmergeDefinition(), unmerge},
 		operation{metaDefinition(), meta},
 		operation{metaAddDefinition(), metaAdd},
 		operation{metaDeleteDefinition(), metaDelete},
