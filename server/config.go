@@ -37,6 +37,7 @@ type serveCommand struct {
 
 	BaseURL   string        `name:"base-url" env:"MERIDIAN_BASE_URL" placeholder:"URL" help:"Address of the FHIR service as clients know it (http://LISTEN/fhir)."`
 	Zone      string        `default:"Asia/Shanghai" env:"MERIDIAN_ZONE" placeholder:"NAME" help:"Time zone of dates without one (${default})."`
+	FullText  bool          `name:"full-text" env:"MERIDIAN_FULL_TEXT" help:"Index the words of narratives and texts, for _text and _content; the store is indexed anew when this changes."`
 	BodyLimit sizeFlag      `name:"body-limit" default:"64MiB" env:"MERIDIAN_BODY_LIMIT" placeholder:"SIZE" help:"Largest request body, uncompressed (${default})."`
 	PageSize  int           `name:"page-size" default:"20" env:"MERIDIAN_PAGE_SIZE" placeholder:"N" help:"Resources on a page when _count is not given (${default})."`
 	MaxPage   int           `name:"max-page-size" default:"1000" env:"MERIDIAN_MAX_PAGE_SIZE" placeholder:"N" help:"Largest _count (${default})."`

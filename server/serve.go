@@ -175,7 +175,7 @@ func (a *app) ops(w http.ResponseWriter, r *http.Request) {
 func (a *app) open(ctx context.Context) error {
 	start := time.Now()
 	var err error
-	if a.registry, err = search.New(search.Options{Zone: a.zone, BaseURL: a.c.BaseURL}); err != nil {
+	if a.registry, err = search.New(search.Options{Zone: a.zone, BaseURL: a.c.BaseURL, FullText: a.c.FullText}); err != nil {
 		return err
 	}
 	if a.store, err = a.openStore(ctx); err != nil {

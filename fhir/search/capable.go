@@ -11,7 +11,7 @@ func (r *Registry) Modifiers(p *Param) []Modifier {
 	var out []Modifier
 	for _, m := range kindModifiers[p.Kind] {
 		c := Criterion{Param: p, Modifier: m}
-		if p.refuses(m) == "" && (!c.expands() || r.codes != nil) {
+		if r.refuses(p, m) == "" && (!c.expands() || r.codes != nil) {
 			out = append(out, m)
 		}
 	}

@@ -2,7 +2,6 @@ package search
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"meridian/fhir/definitions"
@@ -160,7 +159,7 @@ func (r *Registry) parseComposite(p *Param, s string) (v Value, reason string) {
 		for _, x := range p.parts {
 			names = append(names, x.param.Code)
 		}
-		return v, "it has " + strconv.Itoa(len(texts)) + " parts, not " + strings.Join(names, "$")
+		return v, "it is not " + strings.Join(names, "$")
 	}
 	for i, text := range texts {
 		x, reason := r.value(&Criterion{Param: p.parts[i].param}, text)

@@ -39,9 +39,9 @@ func (p *Param) withoutExpression(indexed bool) {
 	p.types = []schema.ID{}
 	switch p.Code {
 	case "_text":
-		p.fullText = textNarrative
+		p.fullText, p.Expression = textNarrative, "DomainResource.text.div"
 	case "_content":
-		p.fullText = textContent
+		p.fullText, p.Expression = textContent, "Resource"
 	default:
 		p.Unsupported = "this search parameter is not supported"
 		return

@@ -45,7 +45,7 @@ func (p *parser) modifier(c *Criterion, m string) bool {
 	case m == "":
 		return true
 	case slices.Contains(kindModifiers[kind], Modifier(m)):
-		if reason := c.Param.refuses(Modifier(m)); reason != "" {
+		if reason := p.r.refuses(c.Param, Modifier(m)); reason != "" {
 			p.refuse(issue.NotSupported, idModifierNotForKind, "the modifier :%s is not for %s: %s", m, strconv.Quote(name), reason)
 			return false
 		}
@@ -84,7 +84,7 @@ func (p *parser) typeModifier(c *Criterion, typ string) bool {
 }
 
 // refuses says why a modifier of p's kind has nothing to decide by in p's elements.
-func (p *Param) refuses(m Modifier) string {
+func (r *Registry) refuses(p *Param, m Modifier) string {
 	switch {
 	case p.Code == "_id" && m != ModMissing && m != ModNot:
 		return "it is an id"
@@ -94,8 +94,8 @@ func (p *Param) refuses(m Modifier) string {
 		return "no text stands beside its values"
 	case m == ModOfType && !p.mayBe(schema.TypeIdentifier):
 		return "its values are no identifiers"
-	case (m == ModAbove || m == ModBelow) && p.Kind == KindReference && !p.mayBe(schema.TypeCanonical, schema.TypeUri, schema.TypeUrl):
-		return "its references have no order"
+	case (m == ModAbove || m == ModBelow) && p.Kind == KindReference && !p.mayBe(schema.TypeCanonical, schema.TypeUri, schema.TypeUrl) && len(r.hierarchies(p)) == 0:
+		return "what it refers to has no hierarchy"
 	}
 	return ""
 }
@@ -125,7 +125,7 @@ func (r *Registry) modified(c *Criterion, s string) (v Value, reason string, ok 
 				reason = "with :" + string(c.Modifier) + " it is system|code"
 			}
 		case KindReference:
-			v.Reference.URL, reason = relatedURL(unescape(s))
+			v.Reference, reason = r.related(c, unescape(s))
 		default:
 			v.Text, reason = relatedURL(unescape(s))
 		}

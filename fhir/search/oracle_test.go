@@ -211,8 +211,8 @@ func TestOracle(t *testing.T) {
 				continue
 			}
 			times := 12
-			if p.Kind == KindComposite || p.Kind == KindSpecial { // rare in the corpus
-				times = 100
+			if p.Kind == KindComposite || p.Kind == KindSpecial || p.Code == "identifier" { // rare in the corpus
+				times = 60
 			}
 			for range times {
 				q := randomQuery(t, r, rnd, p, all[rnd.IntN(len(all))])

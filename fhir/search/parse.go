@@ -186,7 +186,9 @@ func (p *parser) plain(t *typeTable, name, modifier string, v Pair) (c Criterion
 		c.Missing = v.Value == "true"
 		return c, true
 	}
-	return c, p.alternatives(&c, v)
+	ok = p.alternatives(&c, v)
+	p.r.levels(&c)
+	return c, ok
 }
 
 // alternatives reads the values between commas.

@@ -195,3 +195,23 @@ func BenchmarkParse(b *testing.B) {
 		})
 	}
 }
+
+// 1 g/L is 1,000 g/m³; a Fahrenheit degree is 5/9 K and a minute 60 s, so their decimals have no end.
+func TestDecimals(t *testing.T) {
+	for _, c := range []struct {
+		code, factor, offset string
+		ok                   bool
+	}{
+		{"g/L", "1000", "0", true}, {"mg/dL", "10", "0", true}, {"Cel", "1", "273.15", true}, {"mmol/L", "602213670000000000000000", "0", true}, {"[pH]", "1", "0", true},
+		{"[degF]", "", "", false}, {"/min", "", "", false},
+	} {
+		u, err := Parse(c.code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		factor, offset, ok := u.Decimals()
+		if ok != c.ok || ok && (factor.String() != c.factor || offset.String() != c.offset) {
+			t.Errorf("%s: × %s + %s, %t", c.code, factor, offset, ok)
+		}
+	}
+}

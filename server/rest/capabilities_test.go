@@ -93,6 +93,11 @@ func queriesOf(t *testing.T, s *server, typ string, p *interaction.CapabilityPar
 			if p.Type == "reference" {
 				v = "http://example.org/q|1"
 			}
+			for _, target := range []string{"CarePlan", "Encounter", "Location", "Organization", "ResearchStudy", "Specimen", "Task"} {
+				if p.Type == "reference" && slices.Contains(param.Targets, target) {
+					v = target + "/1" // these have a hierarchy
+				}
+			}
 		}
 		out = append(out, p.Name+":"+string(m)+"="+url.QueryEscape(v))
 	}

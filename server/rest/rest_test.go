@@ -269,7 +269,7 @@ func TestTheCapabilityStatementSaysWhatIsRegistered(t *testing.T) {
 	if d := tree.Root().Path("implementation", "description").Text(); !strings.Contains(d, "Asia/Shanghai") {
 		t.Errorf("the zone is not told: %s", d)
 	}
-	registry, err := search.New(search.Options{Zone: start.Location()})
+	registry, err := search.New(search.Options{Zone: start.Location(), FullText: true})
 	if err != nil {
 		t.Fatal(err)
 	}

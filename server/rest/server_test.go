@@ -54,7 +54,7 @@ func newServerOf(t testing.TB, b backend, with interaction.Options, o rest.Optio
 	zone := time.FixedZone("Asia/Shanghai", 8*3600)
 	clock := &storetest.Clock{}
 	clock.Set(start)
-	registry, err := search.New(search.Options{Zone: zone, BaseURL: base, Now: clock.Now})
+	registry, err := search.New(search.Options{Zone: zone, BaseURL: base, Now: clock.Now, FullText: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,7 @@ func testFHIR(t *testing.T, s *suite) {
 			if !s.lacks.Chains {
 				w.askJoins(t, typ)
 			}
+			w.askModifiers(t, typ, !s.lacks.Chains)
 			rnd := rand.New(rand.NewPCG(7, uint64(len(typ))))
 			for range 120 {
 				w.ask(t, typ, w.randomQuery(rnd, typ, !s.lacks.Chains))
@@ -79,7 +80,7 @@ var joinQueries = map[string][]string{
 }
 
 // otherTypes are what the resources of fhirTypes refer to and are referred to by.
-var otherTypes = []string{"Organization", "List", "Practitioner"}
+var otherTypes = []string{"Organization", "List", "Practitioner", "Location"}
 
 type fhirWorld struct {
 	*subject
@@ -94,7 +95,7 @@ const maxOfType = 60
 
 func newFHIRWorld(t *testing.T, s *suite) *fhirWorld {
 	t.Helper()
-	registry, err := search.New(search.Options{Zone: time.FixedZone("+08", 8*3600), BaseURL: "http://our.example/fhir", Now: func() time.Time { return start }})
+	registry, err := search.New(search.Options{Zone: time.FixedZone("+08", 8*3600), BaseURL: "http://our.example/fhir", Now: func() time.Time { return start }, FullText: true, Codes: codes{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,8 +314,10 @@ func (w *fhirWorld) randomPlain(rnd *rand.Rand, typ string, live []*mapResource)
 	k := keys[rnd.IntN(len(keys))]
 	code, _, _ := strings.Cut(k.Param, ":")
 	switch p, ok := w.registry.Param(typ, code); {
-	case !ok:
+	case !ok || k.Param == "near":
 		return ""
+	case rnd.IntN(3) == 0 || strings.HasSuffix(k.Param, ":text"):
+		return randomModified(rnd, p, k)
 	case rnd.IntN(8) == 0:
 		return code + ":missing=" + []string{"true", "false"}[rnd.IntN(2)]
 	case p.Kind == search.KindDate:
