@@ -255,7 +255,11 @@ func (w *fhirWorld) randomQuery(rnd *rand.Rand, typ string, joins bool) string {
 	if rnd.IntN(2) == 0 {
 		params := w.registry.Params(typ)
 		if p := params[rnd.IntN(len(params))]; p.Sortable() {
-			parts = append(parts, "_sort="+[]string{"", "-"}[rnd.IntN(2)]+p.Code)
+			sort := "_sort=" + []string{"", "-"}[rnd.IntN(2)] + p.Code
+			if q := params[rnd.IntN(len(params))]; q.Sortable() && q.Code != p.Code {
+				sort += "," + []string{"", "-"}[rnd.IntN(2)] + q.Code
+			}
+			parts = append(parts, sort)
 		}
 	}
 	return strings.Join(parts, "&")
