@@ -25,7 +25,10 @@ func (r *Registry) Index(root element.Node, into *Facts) error {
 		b.finish(into)
 	}
 	r.end(b)
-	return err
+	if err != nil {
+		return err
+	}
+	return r.indexContained(root, into)
 }
 
 // begin empties into and gives a builder for root.

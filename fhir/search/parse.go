@@ -64,6 +64,10 @@ func (r *Registry) parse(typ string, types []string, values []Pair, lenient bool
 	for _, v := range values {
 		p.pair(v)
 	}
+	if p.contained == "true" || p.contained == "both" {
+		p.q.Contained = &Contained{Only: p.contained == "true", Own: p.containedType == "contained"}
+		p.checkContained()
+	}
 	if len(p.errors) > 0 {
 		return nil, p.warnings, (&issue.Error{Issues: p.errors}).WithStatus(statusBadRequest)
 	}
@@ -71,16 +75,17 @@ func (r *Registry) parse(typ string, types []string, values []Pair, lenient bool
 }
 
 type parser struct {
-	r        *Registry
-	t        *typeTable
-	types    []string // all that are searched at once
-	q        *Query
-	lenient  bool
-	values   int
-	joins    int
-	kept     []string // items of a list that were understood
-	errors   []issue.Issue
-	warnings []issue.Issue
+	r                        *Registry
+	t                        *typeTable
+	types                    []string // all that are searched at once
+	q                        *Query
+	lenient                  bool
+	values                   int
+	joins                    int
+	kept                     []string // items of a list that were understood
+	contained, containedType string
+	errors                   []issue.Issue
+	warnings                 []issue.Issue
 }
 
 func (p *parser) fail(code issue.Code, id, format string, args ...any) {
@@ -212,7 +217,7 @@ func (p *parser) alternatives(c *Criterion, v Pair) bool {
 }
 
 // unsupportedParameters are R4's parameters for all types that have no definition here.
-var unsupportedParameters = []string{"_query", "_contained", "_containedType", "_score", "_type"}
+var unsupportedParameters = []string{"_query", "_score", "_type"}
 
 func (p *parser) unknown(t *typeTable, name string) {
 	if slices.Contains(unsupportedParameters, name) {

@@ -25,8 +25,9 @@ type Query struct {
 	Elements    []string // _elements, names of elements at the top of Type; nil is all
 	Includes    []Include
 	RevIncludes []Include
-	Format      string // _format as given
-	Pretty      Choice // _pretty
+	Contained   *Contained // _contained=true or both; nil for false
+	Format      string     // _format as given
+	Pretty      Choice     // _pretty
 
 	at   value.Instant // when it was parsed; `ap` measures from here
 	used []Pair

@@ -11,7 +11,7 @@ import (
 
 // Result parameters: they say how the answer looks, not what matches.
 // https://hl7.org/fhir/R4/search.html#modifyingresults
-var resultParameters = []string{"_sort", "_count", "_include", "_revinclude", "_summary", "_total", "_elements", "_contained", "_format", "_pretty"}
+var resultParameters = []string{"_sort", "_count", "_include", "_revinclude", "_summary", "_total", "_elements", "_contained", "_containedType", "_format", "_pretty"}
 
 // result reads a result parameter; false when name is none.
 func (p *parser) result(name, modifier, v string) bool {
@@ -53,8 +53,14 @@ func (p *parser) result(name, modifier, v string) bool {
 			p.element(e)
 		}
 	case "_contained":
-		if v != "false" {
-			p.refuse(issue.NotSupported, idUnsupported, "contained resources are not searched: only _contained=false is supported")
+		if p.oneOf(name, v, "true", "both", "false") {
+			p.once(name, p.contained == "" || p.contained == v)
+			p.contained = v
+		}
+	case "_containedType":
+		if p.oneOf(name, v, "container", "contained") {
+			p.once(name, p.containedType == "" || p.containedType == v)
+			p.containedType = v
 		}
 	case "_format":
 		p.q.Format = v

@@ -39,7 +39,7 @@ func (r *Registry) IndexStamped(root element.Node, s Stamp, into *Facts) (ok boo
 		return false, err
 	}
 	b.finish(into)
-	return true, nil
+	return true, r.indexContained(root, into)
 }
 
 // stamped walks root with the stamp in place of its own id and time.

@@ -27,6 +27,9 @@ type explainer struct {
 // each leaf, and what the store did.
 func (r *request) explanation(ctx context.Context, f *found) error {
 	for i, x := range f.explain {
+		if len(f.explain) > 1 && x.Read == 0 && x.Found == 0 {
+			continue // of many types, those that have something to say
+		}
 		plan := r.arms[r.explained(f, i)].plan
 		e := explainer{s: r.s, ctx: ctx}
 		fmt.Fprintf(&e.b, "%s, page of %d", plan.Type, r.shape.count)

@@ -20,6 +20,8 @@ import (
 type arm struct {
 	query *search.Query
 	plan  *search.Plan
+	// contains says that the rows are resources that contain what was searched.
+	contains bool
 }
 
 // rowPlace is a row's place in a search over several arms.

@@ -212,9 +212,12 @@ func (r *request) parse(p *SearchParams, types []string, pairs []search.Pair, le
 		if err != nil {
 			return err
 		}
-		r.arms = append(r.arms, arm{q, plan})
+		r.arms = append(r.arms, arm{query: q, plan: plan})
 	}
 	r.query = r.arms[0].query
+	if r.query.Contained != nil {
+		return r.contained(p)
+	}
 	if p.Type == "" && p.Compartment.ID == "" && len(types) == len(schema.ResourceTypes()) && len(r.query.Criteria) == 0 {
 		return issue.New(issue.TooCostly, "search.everything", "a search of all resource types needs a criterion (_id, _lastUpdated, _tag, _profile, _security, _source) or _type", "").WithStatus(400)
 	}

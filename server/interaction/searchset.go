@@ -22,7 +22,11 @@ func (r *request) append(dst []byte, a *answer) ([]byte, error) {
 	w := entryWriter{r: r, dst: dst}
 	if r.rest == nil {
 		for i := range a.rows {
-			if err := w.resource(&a.rows[i].Resource, "match"); err != nil {
+			done, err := w.ownContained(&a.rows[i].Resource, &r.arms[a.arms[i]])
+			if err == nil && !done {
+				err = w.resource(&a.rows[i].Resource, "match")
+			}
+			if err != nil {
 				return dst, err
 			}
 		}

@@ -415,3 +415,39 @@ func TestSlowSearchesAreLoggedWithoutValues(t *testing.T) {
 		})
 	}
 }
+
+func TestContainedResourcesAreFound(t *testing.T) {
+	onEvery(t, interaction.Limits{}, func(t *testing.T, s *server) {
+		drug := func(id, code string) string {
+			return fmt.Sprintf(`{"resourceType":"Medication","id":"%s","code":{"coding":[{"system":"http://x","code":"%s"}]}}`, id, code)
+		}
+		request := func(id, code string) string {
+			return fmt.Sprintf(`{"resourceType":"MedicationRequest","id":"%s","contained":[%s,%s],"status":"active","intent":"order","medicationReference":{"reference":"#m"},"subject":{"reference":"Patient/1"}}`, id, drug("m", code), drug("n", "9"))
+		}
+		s.put(t, drug("alone", "1"), request("r1", "1"), request("r2", "2"), request("r3", "1"),
+			`{"resourceType":"MedicationStatement","id":"s1","contained":[`+drug("m", "1")+`],"status":"active","medicationReference":{"reference":"#m"},"subject":{"reference":"Patient/1"}}`)
+		for query, want := range map[string][]string{
+			"code=1":                                          {"Medication/alone"},
+			"code=1&_contained=false":                         {"Medication/alone"},
+			"code=1&_contained=true":                          {"MedicationRequest/r1", "MedicationRequest/r3", "MedicationStatement/s1"},
+			"code=1&_contained=true&_count=1":                 {"MedicationRequest/r1", "MedicationRequest/r3", "MedicationStatement/s1"},
+			"code=1&_contained=both&_count=2":                 {"Medication/alone", "MedicationRequest/r1", "MedicationRequest/r3", "MedicationStatement/s1"},
+			"code=1&_contained=true&_containedType=contained": {"Medication/m", "Medication/m", "Medication/m"},
+			"code=http://x|9&_contained=true&_containedType=contained&_count=2": {"Medication/n", "Medication/n", "Medication/n"},
+			"code=7&_contained=both": nil,
+		} {
+			if got := slices.Concat(s.walk(t, "/fhir/Medication?"+query, "match")...); !slices.Equal(got, want) {
+				t.Errorf("%s: %v, want %v", query, got, want)
+			}
+		}
+		if b := s.bundle(t, "GET", "/fhir/Medication?code=1&_contained=both&_summary=count", ""); *b.Total != 4 {
+			t.Errorf("counted %d", *b.Total)
+		}
+		if w := s.send("GET", "/fhir/Medication?code=2&_contained=true&_containedType=contained", ""); !strings.Contains(w.Body.String(), `"fullUrl":"http://example.org/fhir/MedicationRequest/r2#m"`) {
+			t.Errorf("%s", w.Body)
+		}
+		if w := s.send("GET", "/fhir?_type=Medication,Patient&_contained=true", ""); w.Code != 400 {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	})
+}
