@@ -55,12 +55,15 @@ type serveCommand struct {
 	AsyncTime              time.Duration `name:"async-time" default:"1h" env:"MERIDIAN_ASYNC_TIME" placeholder:"TIME" help:"Longest time of an asynchronous request (${default})."`
 	AsyncKeep              time.Duration `name:"async-keep" default:"24h" env:"MERIDIAN_ASYNC_KEEP" placeholder:"TIME" help:"How long the answer to an asynchronous request is kept (${default})."`
 
-	CacheSize    sizeFlag `name:"cache-size" default:"128MiB" env:"MERIDIAN_CACHE_SIZE" placeholder:"SIZE" help:"Block cache of the embedded store (${default})."`
-	MessageLimit sizeFlag `name:"message-limit" default:"16MiB" env:"MERIDIAN_MESSAGE_LIMIT" placeholder:"SIZE" help:"Largest message (${default})."`
-	Workers      int      `default:"8" env:"MERIDIAN_WORKERS" placeholder:"N" help:"Messages mapped at once (${default})."`
-	Source       string   `default:"default" env:"MERIDIAN_SOURCE" placeholder:"ID" help:"Name of the system that sends to the MLLP address; part of the ids of what it sends (${default})."`
-	Ack          string   `default:"stored" enum:"stored,mapped" env:"MERIDIAN_ACK" placeholder:"stored|mapped" help:"When a message is acknowledged: stored, when it is on disk; mapped, when it is in the record, AE with the reason where it is not (${default})."`
-	Charset      string   `env:"MERIDIAN_CHARSET" placeholder:"NAME" help:"Charset of the source, where MSH-18 is wrong: UTF-8, GB18030, …"`
+	MemoryLimit  sizeFlag      `name:"memory-limit" default:"1GiB" env:"MERIDIAN_MEMORY_LIMIT" placeholder:"SIZE" help:"Memory of the program, caches aside, beyond which garbage is collected more often; GOMEMLIMIT comes first (${default})."`
+	GCHeadroom   sizeFlag      `name:"gc-headroom" default:"24MiB" env:"MERIDIAN_GC_HEADROOM" placeholder:"SIZE" help:"Garbage that may always gather before it is collected; GOGC comes first (${default})."`
+	DoneTime     time.Duration `name:"done-time" default:"9600h" env:"MERIDIAN_DONE_TIME" placeholder:"TIME" help:"How long finished messages are kept, with the bytes that came; 0 for ever (${default}, 400 days)."`
+	CacheSize    sizeFlag      `name:"cache-size" default:"128MiB" env:"MERIDIAN_CACHE_SIZE" placeholder:"SIZE" help:"Block cache of the embedded store (${default})."`
+	MessageLimit sizeFlag      `name:"message-limit" default:"16MiB" env:"MERIDIAN_MESSAGE_LIMIT" placeholder:"SIZE" help:"Largest message (${default})."`
+	Workers      int           `default:"8" env:"MERIDIAN_WORKERS" placeholder:"N" help:"Messages mapped at once (${default})."`
+	Source       string        `default:"default" env:"MERIDIAN_SOURCE" placeholder:"ID" help:"Name of the system that sends to the MLLP address; part of the ids of what it sends (${default})."`
+	Ack          string        `default:"stored" enum:"stored,mapped" env:"MERIDIAN_ACK" placeholder:"stored|mapped" help:"When a message is acknowledged: stored, when it is on disk; mapped, when it is in the record, AE with the reason where it is not (${default})."`
+	Charset      string        `env:"MERIDIAN_CHARSET" placeholder:"NAME" help:"Charset of the source, where MSH-18 is wrong: UTF-8, GB18030, …"`
 
 	Pprof     string `placeholder:"HOST:PORT" env:"MERIDIAN_PPROF" help:"Address of Go's profiler, loopback only; none when not given."`
 	AccessLog string `name:"access-log" default:"stdout" env:"MERIDIAN_ACCESS_LOG" placeholder:"stdout|off" help:"Where requests are logged, without values (${default})."`

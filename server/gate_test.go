@@ -28,6 +28,8 @@ import (
 // is the median of the slices' figures, floors and ratios. No time is asserted: a line says met or missed.
 func BenchmarkGate(b *testing.B) {
 	g := &gate{root: b, size: gateSize(b)}
+	c := gateSettings(b, "")
+	tuneMemory(int64(c.GCHeadroom), int64(c.MemoryLimit)) // as the program does
 	defer g.table()
 	for _, group := range []struct {
 		name string

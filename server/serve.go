@@ -55,6 +55,7 @@ type app struct {
 
 // Run serves until ctx ends.
 func (c *serveCommand) Run(ctx context.Context) error {
+	tuneMemory(int64(c.GCHeadroom), int64(c.MemoryLimit))
 	a := &app{c: c, opened: make(chan error, 1), metrics: prometheus.NewRegistry()}
 	if err := a.listen(); err != nil {
 		return err
@@ -242,7 +243,7 @@ func (a *app) openStore(ctx context.Context) (store.Store, error) {
 		return nil, fmt.Errorf("--data: %w", err)
 	}
 	s, err := pebblestore.Open(pebblestore.Options{Dir: filepath.Join(a.c.Data, "store"), Index: interaction.Indexer(a.registry), IndexVersion: a.registry.IndexVersion(),
-		CacheBytes: int64(a.c.CacheSize), Logger: a.log, Progress: func(done int) { a.log.Info("rebuilding the index", "done", done) }})
+		CacheBytes: int64(a.c.CacheSize), DoneRetention: a.c.DoneTime, Logger: a.log, Progress: func(done int) { a.log.Info("rebuilding the index", "done", done) }})
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
 		return nil, fmt.Errorf("--data: %s is in use by another process, or not ours to write: %w", a.c.Data, err)
 	}
@@ -259,7 +260,7 @@ func (a *app) openMongo(ctx context.Context) (*mongostore.Store, error) {
 		tx = ""
 	}
 	return mongostore.Open(ctx, mongostore.Options{URI: a.c.MongoDB, Database: a.c.Database, Index: interaction.Indexer(a.registry), IndexVersion: a.registry.IndexVersion(),
-		Transactions: tx, MaxTransactions: a.c.MongoDBMaxTransactions, Logger: a.log, Progress: func(done, total int) { a.log.Info("rebuilding the index", "done", done, "of", total) }})
+		Transactions: tx, DoneRetention: a.c.DoneTime, MaxTransactions: a.c.MongoDBMaxTransactions, Logger: a.log, Progress: func(done, total int) { a.log.Info("rebuilding the index", "done", done, "of", total) }})
 }
 
 // cursorKey is the secret of next links: as given, else one that the store's

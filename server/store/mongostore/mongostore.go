@@ -69,6 +69,8 @@ type Options struct {
 	// have numbered: more than the difference of their clocks and the time of
 	// one insert. DefaultSettle when 0; negative: none, for a single process.
 	Settle time.Duration
+	// DoneRetention is how long finished queue items are kept after they were appended; 0 is for ever.
+	DoneRetention time.Duration
 	// Progress hears how far a rebuild is, in resources; may be nil.
 	Progress func(done, total int)
 	// Logger is slog.Default when nil. It is told places only.

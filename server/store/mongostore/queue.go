@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -46,6 +47,8 @@ type queue struct {
 	wake    chan struct{} // closed and replaced when this process makes items due
 	stopped chan struct{}
 	once    sync.Once
+
+	retired atomic.Int64 // when retire last looked, Unix seconds
 }
 
 func newQueue(s *Store) *queue {
@@ -167,8 +170,44 @@ func (q *queue) Finish(ctx context.Context, results []store.Result) error {
 	}
 	if err == nil {
 		q.notify()
+		q.retire(context.WithoutCancel(ctx))
 	}
 	return err
+}
+
+// Limits of retire: how often a process looks for done items whose retention
+// is over, and how many it removes then.
+const (
+	retireEvery = time.Minute
+	maxRetired  = 1000
+)
+
+// retire removes done items whose retention is over. What fails is left to the next.
+func (q *queue) retire(ctx context.Context) {
+	keep := q.s.opts.DoneRetention
+	now := q.s.now()
+	last := q.retired.Load()
+	if keep <= 0 || now.Unix()-last < int64(retireEvery/time.Second) || !q.retired.CompareAndSwap(last, now.Unix()) {
+		return
+	}
+	old := bson.D{{Key: "state", Value: store.Done}, {Key: "_id", Value: bson.D{{Key: "$lt", Value: textNumber(numberAt(now.Add(-keep)))}}}}
+	cur, err := q.items.Find(ctx, old, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}).SetLimit(maxRetired).SetProjection(bson.D{{Key: "_id", Value: 1}}))
+	var found []struct {
+		ID string `bson:"_id"`
+	}
+	if err == nil {
+		err = cur.All(ctx, &found)
+	}
+	if err == nil && len(found) > 0 {
+		ids := make(bson.A, len(found))
+		for i := range found {
+			ids[i] = found[i].ID
+		}
+		_, err = q.items.DeleteMany(ctx, bson.D{{Key: "state", Value: store.Done}, {Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}})
+	}
+	if err != nil {
+		q.s.log.Warn("mongostore: finished queue items are kept longer", "error", err)
+	}
 }
 
 func (q *queue) finish(ctx context.Context, results []store.Result) error {

@@ -3,6 +3,7 @@ package mongostore
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"meridian/server/store"
 )
@@ -101,5 +102,34 @@ func TestQueueNotes(t *testing.T) {
 	}
 	if _, err := s.Queue().Append(t.Context(), []store.NewItem{{Topic: "m", Body: make([]byte, MaxDocument+1)}}); !errors.Is(err, store.ErrTooLarge) {
 		t.Errorf("an item over the limit: %v", err)
+	}
+}
+
+func TestDoneItemsLeaveWhenTheirRetentionIsOver(t *testing.T) {
+	s, clock := handClock(t, func(o *Options) { o.DoneRetention = time.Hour })
+	done := func(key string) string {
+		if _, err := s.Queue().Append(t.Context(), []store.NewItem{{Topic: "m", Key: key}}); err != nil {
+			t.Fatal(err)
+		}
+		held, err := s.Queue().Lease(t.Context(), "m", 1, time.Minute)
+		if err != nil || len(held) != 1 {
+			t.Fatal(held, err)
+		}
+		if err := s.Queue().Finish(t.Context(), []store.Result{{ID: held[0].ID, Lease: held[0].Lease, State: store.Done}}); err != nil {
+			t.Fatal(err)
+		}
+		clock.Add(time.Minute)
+		return held[0].ID
+	}
+	first, second := done("a"), done("b")
+	clock.Add(59*time.Minute - time.Second) // the first is over an hour old, the second not yet
+	third := done("c")
+	if _, err := s.Queue().Get(t.Context(), first); !errors.Is(err, store.ErrNotFound) {
+		t.Error("the first is still there", err)
+	}
+	for _, id := range []string{second, third} {
+		if _, err := s.Queue().Get(t.Context(), id); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -38,7 +38,7 @@ type Options struct {
 	// CacheBytes is the cache of decompressed blocks; 0 is 128 MiB. It must
 	// exceed MemTableBytes several times, which Pebble takes out of it.
 	CacheBytes int64
-	// MemTableBytes is the size of one of at most four memtables; 0 is 32 MiB.
+	// MemTableBytes is the size of one of at most four memtables; 0 is 24 MiB.
 	MemTableBytes int64
 	// BodyCacheBytes is the cache of whole bodies for reads by id; 0 is 32 MiB, below 0 is none.
 	BodyCacheBytes int64
@@ -123,7 +123,7 @@ func (o Options) withDefaults() Options {
 		o.CacheBytes = 128 << 20
 	}
 	if o.MemTableBytes == 0 {
-		o.MemTableBytes = 32 << 20
+		o.MemTableBytes = 24 << 20
 	}
 	if o.BodyCacheBytes == 0 {
 		o.BodyCacheBytes = 32 << 20
