@@ -221,41 +221,62 @@ func (s *Service) there(ctx context.Context, keys []store.Key) (map[store.Key]bo
 	return out, nil
 }
 
-// deletes checks that nobody refers to what is deleted.
+// deletes checks that nobody refers to what is deleted: all at once, and where there is somebody, each by itself.
 func (c *integrityCheck) deletes(ctx context.Context) error {
-	var enforced []store.Key
+	var all, enforced []store.Key
+	var writes []int
 	for i := range c.p.Writes {
 		w := &c.p.Writes[i]
-		policy := c.s.policies.of(w.Type)
-		if w.Body != nil || policy == IntegrityOff {
-			continue
+		if policy := c.s.policies.of(w.Type); w.Body == nil && policy != IntegrityOff {
+			all, writes = append(all, w.Key), append(writes, i)
+			if policy == IntegrityEnforce {
+				enforced = append(enforced, w.Key)
+			}
 		}
-		if policy == IntegrityEnforce {
-			enforced = append(enforced, w.Key)
-		}
-		plans, err := c.s.referrers([]store.Key{w.Key})
-		if err != nil {
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	plans, err := c.s.referrers(all)
+	if err != nil {
+		return err
+	}
+	some, _, err := c.find(ctx, plans)
+	if err != nil {
+		return err
+	}
+	for n := 0; len(some) > 0 && n < len(all) && len(c.failed.Issues) < maxIntegrityIssues; n++ {
+		if err := c.delete(ctx, writes[n]); err != nil {
 			return err
 		}
-		names, more, err := c.find(ctx, plans)
-		if err != nil {
-			return err
-		}
-		if len(names) == 0 {
-			continue
-		}
-		text := w.Type + "/" + w.ID + " is referred to by " + strings.Join(names, ", ")
-		if more {
-			text += " and others"
-		}
-		c.found(i, issue.Conflict, "integrity.referred", text, "")
 	}
 	if len(enforced) == 0 || len(c.failed.Issues) > 0 {
 		return nil
 	}
-	var err error
-	c.p.NoMatch, err = c.s.referrers(enforced)
+	if len(enforced) < len(all) {
+		plans, err = c.s.referrers(enforced)
+	}
+	c.p.NoMatch = plans
 	return err
+}
+
+// delete names what refers to the resource of one write.
+func (c *integrityCheck) delete(ctx context.Context, write int) error {
+	w := &c.p.Writes[write]
+	plans, err := c.s.referrers([]store.Key{w.Key})
+	if err != nil {
+		return err
+	}
+	names, more, err := c.find(ctx, plans)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	text := w.Type + "/" + w.ID + " is referred to by " + strings.Join(names, ", ")
+	if more {
+		text += " and others"
+	}
+	c.found(write, issue.Conflict, "integrity.referred", text, "")
+	return nil
 }
 
 // find names resources that match one of plans and are not written by this commit, at most Limits.Referrers.
