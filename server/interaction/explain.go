@@ -24,7 +24,7 @@ type explainer struct {
 }
 
 // explanation adds for each type that was searched: the plan with the truth of
-// each leaf, and what the store did.
+// each leaf, which a store may know better than by counting, and what it did.
 func (r *request) explanation(ctx context.Context, f *found) error {
 	for i, x := range f.explain {
 		if len(f.explain) > 1 && x.Read == 0 && x.Found == 0 {
@@ -40,8 +40,10 @@ func (r *request) explanation(ctx context.Context, f *found) error {
 			}
 		}
 		e.b.WriteByte('\n')
-		e.tree(plan.Type, plan.Where, 1)
-		if plan.Residual != nil {
+		if x.Counted {
+			e.b.Reset()
+			e.b.WriteString(x.Plan)
+		} else if e.tree(plan.Type, plan.Where, 1); plan.Residual != nil {
 			e.b.WriteString("  decided on the resource itself\n")
 		}
 		if e.err != nil {

@@ -215,6 +215,7 @@ type Change struct {
 // Explain is what an execution did, for people.
 type Explain struct {
 	Plan     string // the tree, one leaf a line, no values of patients
+	Counted  bool   // Plan says of each leaf how many keys it has and how many resources match
 	Strategy string // "leapfrog", "walk date", "collect and sort", "index {k,n}", …
 	Read     int    // keys read
 	Checked  int    // candidates looked at

@@ -21,7 +21,7 @@ const (
 // explain tells what the run did, and of each leaf of its plan how many keys
 // it has and how many resources match, counted now. Values of criteria are left out: they are patients'.
 func (r *run) explain(ctx context.Context, s *Store, found int) *store.Explain {
-	x := &store.Explain{Strategy: r.strategy, Found: found}
+	x := &store.Explain{Strategy: r.strategy, Found: found, Counted: true}
 	if x.Strategy == "" {
 		x.Strategy = "nothing to read"
 	}
