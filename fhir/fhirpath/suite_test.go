@@ -162,6 +162,10 @@ func readInput(t *testing.T, dir, name string) *element.Tree {
 	if name == "patient-name-extensions.json" { // _given has one entry less than given, which JSON does not allow
 		data = bytes.Replace(data, []byte("        }\n      ],\n      \"period\""), []byte("        }, null\n      ],\n      \"period\""), 1)
 	}
+	if name == "observation-example.xml" { // its extension stands behind status, which XML does not allow
+		data = bytes.Replace(data, []byte(`<status value="final"/>`), nil, 1)
+		data = bytes.Replace(data, []byte(`</extension>`), []byte(`</extension><status value="final"/>`), 1)
+	}
 	if filepath.Ext(name) == ".xml" {
 		if data, err = codec.NewXMLReader(codec.Options{AnyCardinality: true}).JSON(data); err != nil {
 			t.Fatalf("%s: %v", name, err)
