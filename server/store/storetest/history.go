@@ -48,6 +48,41 @@ func testHistory(t *testing.T, s *suite) {
 	}
 }
 
+// testMethods: a version keeps the method that made it, in every way to read it.
+func testMethods(t *testing.T, s *suite) {
+	st := s.newStore(t)
+	a := Sample{Type: "Patient", ID: "a"}
+	methods := []store.Method{store.POST, store.PUT, store.PATCH, store.DELETE, store.PUT, store.PATCH}
+	for i, m := range methods {
+		w := st.next(t, a)
+		if w.Method = m; m == store.DELETE {
+			w.Body, w.Facts = nil, nil
+		}
+		if err := st.Commit(st.ctx, store.CommitParams{Writes: []store.Write{w}}); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := st.Read(st.ctx, a.Key()); err != nil || r.Method != m {
+			t.Errorf("version %d read at once: method %d, want %d, %v", i+1, r.Method, m, err)
+		}
+	}
+	for i, m := range methods {
+		if r, err := st.ReadVersion(st.ctx, a.Key(), uint64(i+1)); err != nil || r.Method != m {
+			t.Errorf("version %d: method %d, want %d, %v", i+1, r.Method, m, err)
+		}
+	}
+	for _, p := range []store.HistoryParams{{Type: "Patient", ID: "a", Limit: 10}, {Type: "Patient", Limit: 10}, {Limit: 10}} {
+		page, err := st.History(st.ctx, p)
+		if err != nil || len(page.Rows) != len(methods) {
+			t.Fatalf("%d versions, %v", len(page.Rows), err)
+		}
+		for i, r := range page.Rows {
+			if want := methods[len(methods)-1-i]; r.Method != want {
+				t.Errorf("history of %q, version %d: method %d, want %d", p.Type+"/"+p.ID, r.Version, r.Method, want)
+			}
+		}
+	}
+}
+
 // history walks all pages and names their rows.
 func (s *subject) history(t testing.TB, p store.HistoryParams, total int) []string {
 	t.Helper()

@@ -68,6 +68,7 @@ func Run(t *testing.T, open Open, lacks Lacks) {
 		{"sort", testSort},
 		{"page", testPage},
 		{"history", testHistory},
+		{"methods", testMethods},
 		{"changes", testChanges},
 		{"queue", testQueue},
 		{"concurrency", testConcurrency},
