@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"meridian/fhir/issue"
 	"meridian/mappings/engine"
@@ -64,19 +65,23 @@ func (w *work) find(code, typ, id string) {
 // of their scope changes: then the source's time moves with it, which is else
 // volatile. Where a report of the message is stale, so is what the message says
 // of the patient and the visit: they are made where they are missing, and left
-// as they stand.
+// as they stand. They are left as well where a message that was sent later has
+// changed them: they carry the time of the message that did (see tell).
 func (in *Inbox) puts(res *engine.Result, stale *staleness) ([]interaction.Put, []string) {
 	r := &revision{puts: make([]interaction.Put, 0, len(res.Resources)), notes: make([]string, len(res.Resources)), changed: map[int]bool{}}
 	guarded := map[int]bool{}
 	for i := range res.Resources {
 		if o := &res.Resources[i]; !o.Guard.IsZero() {
 			guarded[o.Scope] = true
+			if o.Sent.After(r.sent) {
+				r.sent = o.Sent
+			}
 		}
 	}
 	for _, last := range [...]bool{false, true} {
 		for i := range res.Resources {
 			if o := &res.Resources[i]; !o.Guard.IsZero() == last && !stale.scope[o.Scope] {
-				r.add(o, len(stale.scope) > 0 && !guarded[o.Scope])
+				r.add(o, guarded[o.Scope], len(stale.scope) > 0 && !guarded[o.Scope])
 			}
 		}
 	}
@@ -88,10 +93,13 @@ type revision struct {
 	puts    []interaction.Put
 	notes   []string
 	changed map[int]bool // scopes of which something changes, in the attempt under way
+	sent    time.Time    // of the message; zero where it is not known
 }
 
-// add adds the put of a resource; missing makes it only where it is missing.
-func (r *revision) add(o *engine.Out, missing bool) {
+// add adds the put of a resource. guarded says that it is part of a report;
+// missing makes it only where it is missing.
+func (r *revision) add(o *engine.Out, guarded, missing bool) {
+	told := !guarded && o.Write == engine.Merge && !r.sent.IsZero()
 	n := len(r.puts)
 	r.puts = append(r.puts, interaction.Put{Key: store.Key{Type: o.Type, ID: o.ID}, Pin: !o.Guard.IsZero(), Revise: func(current *store.Resource) (body []byte, keep bool, err error) {
 		if n == 0 {
@@ -112,6 +120,13 @@ func (r *revision) add(o *engine.Out, missing bool) {
 			body, keep, finding = scratch.revise(current.Body, o, volatile)
 			revisers.Put(scratch)
 		}
+		if told && !keep {
+			if at, ok := sourceTime(current.Body, sourceSentURL); ok && at.After(r.sent) {
+				body, keep, finding = nil, true, subjectStale
+			} else {
+				body = tell(body, r.sent)
+			}
+		}
 		if !keep {
 			r.changed[o.Scope] = true
 		}
@@ -124,10 +139,9 @@ func (r *revision) add(o *engine.Out, missing bool) {
 func (w *work) written(results []interaction.Result, notes []string) string {
 	w.env.Written = 0
 	for i, r := range results {
-		if r.Effect == interaction.Unchanged {
-			continue
+		if r.Effect != interaction.Unchanged {
+			w.env.Written++
 		}
-		w.env.Written++
 		if notes[i] != "" {
 			w.find(notes[i], r.Resource.Type, r.Resource.ID)
 		}

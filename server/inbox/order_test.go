@@ -51,8 +51,11 @@ func (b *bench) final(t testing.TB) map[string]fhir {
 		}
 		for id, r := range b.all(t, typ) {
 			delete(r, "meta")
-			if typ == "Observation" {
+			switch typ {
+			case "Observation":
 				delete(r, "issued") // volatile: that of the state which changed it
+			case "Patient", "Encounter":
+				delete(r, "extension") // the time of the message which changed it
 			}
 			out[typ+"/"+id] = r
 		}
@@ -524,6 +527,34 @@ func TestOneReportOfTwoIsStale(t *testing.T) {
 	}
 	b.one(t, "Observation", "CREA")
 	b.one(t, "Patient", "张三")
+}
+
+// An older message about another order changes nothing of a patient whom a newer one has changed, and says so.
+func TestOlderMessageLeavesThePatient(t *testing.T) {
+	onAll(t, func(t *testing.T, on backend) {
+		b := newBench(t, on, setup{})
+		order := func(at, id, number, name string) string {
+			text := strings.Replace(oru(header(at, id), issued(at), alt), "R20261121-8", number, 1)
+			return strings.Replace(text, "张三", name, 1)
+		}
+		b.must(t, "committed", order("0800", "1", "R1", "张三"))
+		b.must(t, "committed", order("1000", "2", "R2", "张山"))
+		env := b.must(t, "committed", order("0900", "3", "R3", "张三")) // sent before, and late
+		if !hasFinding(env, subjectStale) {
+			t.Errorf("findings: %v", env.Findings)
+		}
+		if got := b.one(t, "Patient", "张山"); got.state() != "2 " {
+			t.Errorf("the patient: %q", got.state())
+		}
+		// What says the same makes no version, and a newer one changes the name again.
+		if env := b.must(t, "committed", order("0930", "4", "R4", "张山")); hasFinding(env, subjectStale) {
+			t.Errorf("findings: %v", env.Findings)
+		}
+		b.must(t, "committed", order("1100", "5", "R5", "张三"))
+		if got := b.one(t, "Patient", "张三"); got.state() != "3 " {
+			t.Errorf("the patient: %q", got.state())
+		}
+	})
 }
 
 // A program that fails on one message parks it, without its values in the log, and goes on.

@@ -3,6 +3,7 @@ package inbox
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"meridian/mappings/engine"
@@ -13,7 +14,7 @@ import (
 // time of its state. It is compared when the next message about it comes.
 const sourceTimeURL = "https://meridian.health/fhir/StructureDefinition/source-time"
 
-// sourceSentURL is the extension with the time of the message that told of it.
+// sourceSentURL is the extension with the time of the message that told of it. Patients and visits have it as well.
 const sourceSentURL = "https://meridian.health/fhir/StructureDefinition/source-sent"
 
 // laterError: the report of a scope stands in a later state than the message's.
@@ -99,4 +100,25 @@ func sourceTime(body []byte, which string) (time.Time, bool) {
 		return t, err == nil
 	}
 	return time.Time{}, false
+}
+
+// tell gives a resource the time of the message that made it what it is.
+func tell(body []byte, sent time.Time) []byte {
+	list := properties(nil, body)
+	ext := []byte(`{"url":"` + sourceSentURL + `","valueInstant":"` + sent.UTC().Format(time.RFC3339Nano) + `"}`)
+	if p := find(list, "extension"); p != nil {
+		all := []byte{'['}
+		for _, it := range items(p.value) {
+			if url := find(properties(nil, it), "url"); url == nil || text(url) != sourceSentURL {
+				all = append(append(all, it...), ',')
+			}
+		}
+		p.value = append(append(all, ext...), ']')
+		return join(list)
+	}
+	at := 0
+	for at < len(list) && list[at].in([]string{"resourceType", "id", "meta"}) {
+		at++
+	}
+	return join(slices.Insert(list, at, property{[]byte("extension"), slices.Concat([]byte{'['}, ext, []byte{']'})}))
 }

@@ -7,6 +7,7 @@ const (
 	silentCorrection = "silent.correction"
 	statusBack       = "status.back"
 	reportStale      = "report.stale"
+	subjectStale     = "subject.stale"
 )
 
 // findingTexts are their texts, without values.
@@ -14,6 +15,7 @@ var findingTexts = map[string]string{
 	silentCorrection: "the source sent a final result again with another value and did not say that it corrects; it stands as corrected",
 	statusBack:       "the source took a final state back; it stands as the source says",
 	reportStale:      "a later state of this report stands already; what this message says of it was not applied",
+	subjectStale:     "a message that was sent later has changed this resource; what this message says of it was not applied",
 }
 
 // restate decides on the status where an Observation or a report that was final
