@@ -127,7 +127,7 @@ func prefersAsync(values []string) (rest []string, async bool) {
 // Issue codes: those of readBody; throttled when too many wait; too-long when the store does not take the body.
 func (x *call) startAsync() (done bool, err error) {
 	prefer, wanted := prefersAsync(x.Request().Header["Prefer"])
-	if !wanted || !asynchronous(x.interaction) || x.h.jobs == nil || runOf(x.ctx) != nil {
+	if !wanted || !asynchronous(x.interaction) || x.Request().Method == http.MethodHead || x.h.jobs == nil || runOf(x.ctx) != nil {
 		return false, nil
 	}
 	jobs := x.h.jobs()
