@@ -2,6 +2,7 @@ package rest_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -15,6 +16,8 @@ import (
 	"meridian/fhir/search"
 	"meridian/server/interaction"
 	"meridian/server/rest"
+	"meridian/server/store"
+	"meridian/server/store/storetest"
 )
 
 // link gives the path and query of a link, "" where the bundle has none.
@@ -449,6 +452,99 @@ func TestContainedResourcesAreFound(t *testing.T) {
 		}
 		if w := s.send("GET", "/fhir?_type=Medication,Patient&_contained=true", ""); w.Code != 400 {
 			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	})
+}
+
+// counting counts what a search asks of the store.
+type counting struct {
+	store.Store
+	searches, readMany, reads int
+}
+
+func (c *counting) Search(ctx context.Context, p *search.Plan) (store.Page, error) {
+	c.searches++
+	return c.Store.Search(ctx, p)
+}
+
+func (c *counting) ReadMany(ctx context.Context, keys []store.Key) ([]store.Resource, error) {
+	c.readMany++
+	return c.Store.ReadMany(ctx, keys)
+}
+
+func (c *counting) Read(ctx context.Context, key store.Key) (store.Resource, error) {
+	c.reads++
+	return c.Store.Read(ctx, key)
+}
+
+func (c *counting) ReadVersion(ctx context.Context, key store.Key, v uint64) (store.Resource, error) {
+	c.reads++
+	return c.Store.ReadVersion(ctx, key, v)
+}
+
+// LFH #1665 (7 minutes), HAPI PR #4007 (50 round trips), MS #2950: includes cost
+// one batched fetch a hop, however many rows there are.
+func TestIncludesCostOneFetchAHop(t *testing.T) {
+	var count *counting
+	s := newServer(t, backend{"counting", func(t testing.TB, c storetest.Config) store.Store {
+		count = &counting{Store: mapBackend.open(t, c)}
+		return count
+	}})
+	s.put(t, `{"resourceType":"Organization","id":"h","name":"x"}`)
+	for i := range 60 {
+		s.put(t, patient(fmt.Sprint("p", i), `,"managingOrganization":{"reference":"Organization/h"}`), observation(fmt.Sprint("o", i), fmt.Sprint("Patient/p", i), ""))
+	}
+	for _, c := range []struct {
+		query                     string
+		searches, readMany, found int
+	}{
+		{"Observation?_count=50", 1, 0, 0},
+		{"Observation?_count=50&_include=Observation:subject", 1, 1, 50},
+		{"Observation?_count=50&_include=Observation:subject&_include=Observation:encounter&_include=Observation:performer", 1, 1, 50},
+		{"Observation?_count=50&_include=Observation:subject&_include:iterate=Patient:organization", 1, 2, 51},
+		{"Patient?_count=50&_revinclude=Observation:subject", 2, 0, 50},
+		{"Patient?_count=50&_revinclude=Observation:subject&_revinclude=Observation:performer&_revinclude=Encounter:patient", 3, 0, 50},
+	} {
+		*count = counting{Store: count.Store}
+		b := s.bundle(t, "GET", "/fhir/"+c.query, "")
+		if count.searches != c.searches || count.readMany != c.readMany || count.reads != 0 || len(b.of("include")) != c.found {
+			t.Errorf("%s: %d searches, %d batches, %d single reads for %d resources", c.query, count.searches, count.readMany, count.reads, len(b.of("include")))
+		}
+	}
+}
+
+// HAPI #818, Medplum PR #5298 (offset up to 10,000): every kind of parameter
+// sorts, what lacks the value comes last in either direction, and a walk by keys finds all.
+func TestEveryKindSortsAndLosesNothing(t *testing.T) {
+	onEvery(t, interaction.Limits{}, func(t *testing.T, s *server) {
+		values := map[string][]string{ // type and parameter: what makes ascending values, and what has none
+			"Patient family":             {`,"name":[{"family":"a"}]`, `,"name":[{"family":"B"}]`, `,"name":[{"family":"张"}]`, ``},
+			"Patient birthdate":          {`,"birthDate":"1970"`, `,"birthDate":"1980-02-03"`, `,"birthDate":"1999-01"`, ``},
+			"Patient gender":             {`,"gender":"female"`, `,"gender":"male"`, `,"gender":"other"`, ``},
+			"Patient organization":       {`,"managingOrganization":{"reference":"Organization/1"}`, `,"managingOrganization":{"reference":"Organization/2"}`, `,"managingOrganization":{"reference":"Organization/3"}`, ``},
+			"RiskAssessment probability": {`,"prediction":[{"probabilityDecimal":-1.5}]`, `,"prediction":[{"probabilityDecimal":0.09}]`, `,"prediction":[{"probabilityDecimal":10}]`, ``},
+			"Observation value-quantity": {`,"valueQuantity":{"value":2}`, `,"valueQuantity":{"value":11}`, `,"valueQuantity":{"value":100.5}`, ``},
+			"Questionnaire url":          {`,"url":"http://a"`, `,"url":"http://b"`, `,"url":"urn:c"`, ``},
+		}
+		for name, of := range values {
+			typ, param, _ := strings.Cut(name, " ")
+			tag := fmt.Sprint("t", param)
+			var want []string
+			for i, more := range of {
+				id := fmt.Sprint(param, i)
+				extra := map[string]string{"RiskAssessment": `,"status":"final","subject":{"reference":"Patient/1"}`, "Observation": `,"status":"final","code":{"text":"x"}`, "Questionnaire": `,"status":"active"`}[typ]
+				s.put(t, fmt.Sprintf(`{"resourceType":"%s","id":"%s","meta":{"tag":[{"code":"%s"}]}%s%s}`, typ, id, tag, extra, more))
+				want = append(want, typ+"/"+id)
+			}
+			down := []string{want[2], want[1], want[0], want[3]}
+			for sort, order := range map[string][]string{param: want, "-" + param: down, param + ",-_id": want, "-" + param + ",_lastUpdated": down} {
+				for _, size := range []int{1, 3} {
+					target := fmt.Sprintf("/fhir/%s?_tag=%s&_sort=%s&_count=%d", typ, tag, sort, size)
+					if got := slices.Concat(s.walk(t, target, "match")...); !slices.Equal(got, order) {
+						t.Errorf("%s: %v, want %v", target, got, order)
+					}
+				}
+			}
 		}
 	})
 }
