@@ -67,6 +67,7 @@ type XMLReader struct {
 	main  jsonText
 	sides []*jsonText // for the "_name" arrays of repeating primitives
 	inUse int         // of sides
+	nodes int         // elements read so far
 
 	issues   []issue.Issue
 	unlisted int
@@ -108,7 +109,7 @@ func NewXMLReader(o Options) *XMLReader { return &XMLReader{opt: o.withDefaults(
 // JSON gives the resource as JSON for a Parser, which checks all that is not
 // XML's own and whose errors Translate gives their place. The bytes are valid
 // until the next call. The error is an *issue.Error with the codes structure,
-// too-long and, for an encoding, not-supported; it lists what a Parser would find, too. Like the JSON, it is
+// too-long, too-costly (elements) and, for an encoding, not-supported; it lists what a Parser would find, too. Like the JSON, it is
 // about the whole body: XML in a batch has no entries that fail by themselves.
 func (x *XMLReader) JSON(src []byte) ([]byte, error) {
 	x.reset()
@@ -240,7 +241,7 @@ func IsFHIRXML(src []byte) bool {
 }
 
 func (x *XMLReader) reset() {
-	x.i, x.inUse, x.unlisted = 0, 0, 0
+	x.i, x.inUse, x.nodes, x.unlisted = 0, 0, 0, 0
 	x.issues = nil
 	x.binds, x.open, x.path = x.binds[:0], x.open[:0], x.path[:0]
 	x.space = spaceNone
@@ -288,7 +289,11 @@ func (x *XMLReader) report(code issue.Code, id string, offset int, expression, t
 
 // fail records what ends the reading, and gives false.
 func (x *XMLReader) fail(offset int, id, text string) bool {
-	x.issues = append(x.issues, issue.Issue{Severity: issue.Fatal, Code: issue.Structure, ID: id, Text: text, Expression: x.location(), Offset: offset})
+	return x.failCode(issue.Structure, offset, id, text)
+}
+
+func (x *XMLReader) failCode(code issue.Code, offset int, id, text string) bool {
+	x.issues = append(x.issues, issue.Issue{Severity: issue.Fatal, Code: code, ID: id, Text: text, Expression: x.location(), Offset: offset})
 	return false
 }
 

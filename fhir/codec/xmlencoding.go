@@ -165,9 +165,7 @@ func (x *XMLReader) knownEncoding(name string) bool {
 	case x.enc.mark > 0:
 		return x.fail(0, idXMLEncoding, "the body has the byte order mark of UTF-8 but declares another encoding")
 	default:
-		x.fail(0, idXMLEncoding, "the body declares an encoding that is not read; send UTF-8 or UTF-16")
-		x.issues[len(x.issues)-1].Code = issue.NotSupported
-		return false
+		return x.failCode(issue.NotSupported, 0, idXMLEncoding, "the body declares an encoding that is not read; send UTF-8 or UTF-16")
 	}
 	return true
 }

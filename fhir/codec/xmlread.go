@@ -172,6 +172,9 @@ func (x *XMLReader) comma() {
 
 // element reads the child element whose start tag was read last.
 func (x *XMLReader) element(m *xmlMembers) bool {
+	if x.nodes++; x.nodes > x.opt.MaxNodes {
+		return x.failCode(issue.TooCostly, x.tag.at, idTooMany, "the body has more elements than the limit")
+	}
 	prop, ok := m.t.Lookup(x.tag.name)
 	narrative := ok && prop.Type == schema.TypeXhtml
 	if x.tag.space != spaceFHIR && !(narrative && x.tag.space == spaceXHTML) || narrative && x.tag.space != spaceXHTML {

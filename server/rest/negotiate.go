@@ -98,6 +98,10 @@ func (x *call) checkFormat() error {
 		x.format = formatJSON
 		return issue.New(issue.NotSupported, "format.ndjson", "NDJSON is a format of searches only", "").WithStatus(http.StatusNotAcceptable)
 	}
+	if _, async := prefersAsync(x.Request().Header["Prefer"]); async && x.h.jobs != nil {
+		x.format = formatJSON
+		return issue.New(issue.NotSupported, "format.ndjson", "an asynchronous answer is a Bundle and has no NDJSON form", "").WithStatus(http.StatusNotAcceptable)
+	}
 	if x.pretty {
 		return issue.New(issue.Value, "format.pretty", "NDJSON has a resource to a line and is not indented", "")
 	}
