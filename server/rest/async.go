@@ -54,7 +54,7 @@ type AsyncOptions struct {
 	Time time.Duration
 	// Keep is how long the answer is kept. Default 24 hours.
 	Keep time.Duration
-	// AnswerBytes is the largest answer, uncompressed. Default 256 MiB.
+	// AnswerBytes is the largest answer, uncompressed. Default 64 MiB.
 	AnswerBytes int
 }
 
@@ -66,7 +66,7 @@ func (o AsyncOptions) withDefaults() AsyncOptions {
 	}
 	or(&o.Workers, 2)
 	or(&o.Waiting, 1000)
-	or(&o.AnswerBytes, 256<<20)
+	or(&o.AnswerBytes, 64<<20)
 	if o.Time <= 0 {
 		o.Time = time.Hour
 	}
