@@ -2,7 +2,6 @@ package search
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -216,12 +215,18 @@ func (p *parser) alternatives(c *Criterion, v Pair) bool {
 	return true
 }
 
-// unsupportedParameters are R4's parameters for all types that have no definition here.
-var unsupportedParameters = []string{"_query", "_score", "_type"}
+// unsupportedParameters are R4's parameters for all types that are not answered
+// here, with the reason.
+var unsupportedParameters = map[string]string{
+	"_query": "this server has no named queries (_query)",
+	"_score": "results have no score (_score)",
+	"_type":  "_type is for a search of several types: [base]?_type=…, or [base]/Patient/1/*?_type=…",
+	"_has":   "_has is written _has:Type:reference:parameter, as _has:Observation:patient:code",
+}
 
 func (p *parser) unknown(t *typeTable, name string) {
-	if slices.Contains(unsupportedParameters, name) {
-		p.refuse(issue.NotSupported, idUnsupported, "the parameter %s is not supported yet", strconv.Quote(name))
+	if reason := unsupportedParameters[name]; reason != "" {
+		p.refuse(issue.NotSupported, idUnsupported, "%s", reason)
 		return
 	}
 	text := fmt.Sprintf("there is no search parameter %s for %s", strconv.Quote(short(name)), t.typ.Name)

@@ -8,9 +8,13 @@
 //	(*Registry).Index(root element.Node, into *Facts) error      keys and forward values; extractors are a trie per type,
 //	                                                             FHIRPath where an expression does not fit
 //	(*Registry).Parse(typ string, values []Pair, lenient bool) (*Query, []issue.Issue, error)    typed query; strict unless lenient
+//	(*Registry).ParseAll(types, values, lenient) ([]*Query, …)   one query string over several types
+//	(*Registry).InCompartment(*Query, of, id) (*Query, bool)     narrowed to Patient/1 and what belongs to it
 //	(*Registry).Compile(*Query) (*Plan, error)                   the plan of plan.go; After is set by the caller
+//	(*Registry).CompileContained(*Query, container, also)        the plan that finds what contains a match
 //	(*Registry).Match(*Query, root element.Node) (bool, error)   slow and obvious: FHIRPath and datatype rules, no keys;
 //	                                                             the oracle for both stores
+//	(*Registry).MatchAmong(*Query, root, Others) (bool, error)   the same where chains and _has ask for other resources
 //	(*Registry).References(root, *Param, target) []Reference     what _include follows
 //	UnlessKey(*Query) string                                     the same for equal criteria
 //	MatchFacts(Expr, id string, *Facts) bool                     a plan's tree decided on facts, for stores' checks and tests

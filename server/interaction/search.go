@@ -88,9 +88,6 @@ func (s *Service) Search(ctx context.Context, dst []byte, p SearchParams) ([]byt
 		r.total = t.N
 		return r.append(dst, &answer{})
 	}
-	if r.explain {
-		ctx = store.WithExplain(ctx)
-	}
 	a, err := r.answer(ctx)
 	if err != nil {
 		return dst, err
@@ -114,7 +111,11 @@ type answer struct {
 func (r *request) answer(ctx context.Context) (*answer, error) {
 	a := &answer{}
 	var err error
-	if a.found, err = r.page(ctx, r.after, r.shape.count); err != nil {
+	of := ctx
+	if r.explain {
+		of = store.WithExplain(ctx)
+	}
+	if a.found, err = r.page(of, r.after, r.shape.count); err != nil {
 		return nil, err
 	}
 	if r.rest != nil {
