@@ -141,8 +141,8 @@ func (n *forwardChain) settle(units int) {
 		return
 	}
 	n.inner.collect(units, func(number uint64) {
-		if n.inner.read(number) {
-			n.ids[n.inner.resource.ID] = struct{}{}
+		if _, id, ok := n.inner.live(number); ok {
+			n.ids[string(id)] = struct{}{}
 		}
 	})
 	if !n.inner.ended {
@@ -272,7 +272,8 @@ func (n *reverseChain) check(number uint64) bool {
 	if n.done != nil {
 		return n.done.check(number)
 	}
-	if !n.e.read(number) {
+	_, id, ok := n.e.live(number)
+	if !ok {
 		return false
 	}
 	in := n.inner
@@ -284,7 +285,7 @@ func (n *reverseChain) check(number uint64) bool {
 			in.fail(it.Close())
 		}
 	}()
-	c := in.refer(append(append(slices.Clone(n.refs), n.e.resource.ID...), 0))
+	c := in.refer(append(append(slices.Clone(n.refs), id...), 0))
 	for at := uint64(0); ; {
 		found, ok := c.seek(at)
 		if !ok || in.passes(found) {
@@ -315,5 +316,5 @@ func (n *reverseChain) weight() int {
 	if n.done != nil {
 		return unitNext
 	}
-	return unitBody + 4*unitSeek + n.inner.weight()
+	return 5*unitSeek + n.inner.weight()
 }

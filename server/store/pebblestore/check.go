@@ -129,7 +129,7 @@ func (c *checker) resources() error {
 			return fmt.Errorf("index %s/%s: %w", t.name, h.id, err)
 		}
 		pr.set.buf, pr.set.ops = pr.set.buf[:0], pr.set.ops[:0]
-		if err := pr.encoder.encode(pr.set, t, number, facts); err != nil {
+		if err := pr.encoder.encode(pr.set, t, number, string(h.id), facts); err != nil {
 			return err
 		}
 		for i := range pr.set.ops {

@@ -89,10 +89,8 @@ func (c *collect) add(number uint64) {
 // sortValue appends what a resource is sorted by; has is false when it has no value.
 func (r *run) sortValue(b []byte, number uint64, o search.Order, p *paramName) (text []byte, has bool) {
 	if isID(o.Param) {
-		if !r.read(number) {
-			return b, false
-		}
-		return append(b, r.resource.ID...), true
+		_, id, ok := r.live(number)
+		return append(b, id...), ok
 	}
 	if p == nil {
 		return b, false

@@ -50,18 +50,20 @@ type committer struct {
 	seq      uint64 // of the last entry of the change log
 	index    logIndex
 	recent   recent
+	swept    uint64 // position of the last sweep: what was prepared before it may rest on runs that are no more
 	open     group
 	key      []byte
 	value    []byte
 	expired  []byte // no X stands below it: what was there is deleted, and would have to be passed
 }
 
-// request is one caller's work. Either commit is set or queue.
+// request is one caller's work. Either commit is set or queue or sweep.
 type request struct {
 	commit   *store.CommitParams
 	prepared *prepared
 	// queue adds the work of a queue operation; an error is the operation's and nothing is written.
 	queue func(b *pebble.Batch) error
+	sweep map[string]struct{} // keys of runs to be written anew
 	// applyFirst asks that what queue operations of the open group wrote is applied before queue runs.
 	applyFirst bool
 	// lazy: answered when applied, not when synced.
@@ -123,6 +125,8 @@ func (c *committer) add(r *request) {
 		err = *failed
 	} else if r.queue != nil {
 		err = c.addQueue(r)
+	} else if r.sweep != nil {
+		err = c.addSweep(r)
 	} else {
 		err = c.addCommit(r)
 	}
@@ -148,7 +152,7 @@ func (c *committer) addQueue(r *request) error {
 
 func (c *committer) addCommit(r *request) error {
 	defer func() { r.prepared.close() }()
-	if c.recent.changed(r.commit, r.prepared.at) {
+	if r.prepared.at < c.swept || c.recent.changed(r.commit, r.prepared.at) {
 		c.apply()
 		r.prepared.close()
 		p, err := c.store.prepare(r.commit)

@@ -9,7 +9,7 @@
 //	R number                            current version: header, body
 //	V number ^version                   an older version, as it stood in R
 //	I type id                           number of a resource
-//	A type number                       resources that are not deleted: which parameters they have
+//	A type number                       resources that are not deleted: which parameters they have, and their id
 //	P type param scope lo 0 number hi   posting; lo and hi are the halves of a key's Value around search.RangeSep; points in runs, see run.go
 //	W type param scope class lo 0 number hi   a second entry of wide ranges, see bound.go
 //	D type param number                 forward values: lowest, highest, and all ranges

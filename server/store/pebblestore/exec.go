@@ -242,13 +242,27 @@ func (f *forwardReader) get(number uint64) []byte {
 	return f.value
 }
 
-// presence is the A value of a resource; ok is false when it is deleted or of another type.
+// presence says which parameters a resource has; ok is false when it is deleted or of another type.
 func (e *exec) presence(number uint64) (bits []byte, ok bool) {
+	bits, _, ok = e.live(number)
+	return bits, ok
+}
+
+// live is the A of a resource: the parameters that it has and its id, valid
+// until the next call; ok is false when it is deleted or of another type.
+func (e *exec) live(number uint64) (bits, id []byte, ok bool) {
 	if e.all == nil {
 		e.all = e.cursor(appendNum([]byte{prefixAll}, e.typ.number))
 	}
 	e.spend(unitSeek)
-	return e.all.get(number)
+	value, ok := e.all.get(number)
+	if !ok {
+		return nil, nil, false
+	}
+	if bits, id, ok = cutText(value); !ok {
+		e.fail(errCorrupt)
+	}
+	return bits, id, ok
 }
 
 func hasBit(bits []byte, n uint32) bool { return int(n/8) < len(bits) && bits[n/8]&(1<<(n%8)) != 0 }

@@ -32,7 +32,7 @@ type encoder struct {
 }
 
 // encode adds to set every key of a resource that its facts determine: A, P, W, D, S.
-func (e *encoder) encode(set *keySet, t *typeName, number uint64, facts *search.Facts) error {
+func (e *encoder) encode(set *keySet, t *typeName, number uint64, id string, facts *search.Facts) error {
 	e.typ = t
 	if err := e.resolve(facts); err != nil {
 		return err
@@ -56,7 +56,8 @@ func (e *encoder) encode(set *keySet, t *typeName, number uint64, facts *search.
 	at := len(set.buf)
 	set.buf = allKey(set.buf, t.number, number)
 	split := len(set.buf)
-	set.buf = append(set.buf, e.present...)
+	set.buf = append(binary.AppendUvarint(set.buf, uint64(len(e.present))), e.present...)
+	set.buf = append(set.buf, id...)
 	set.add(at, split)
 	return nil
 }

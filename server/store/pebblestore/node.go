@@ -178,7 +178,10 @@ type presentNode struct {
 }
 
 func (n *presentNode) list(desc bool) list {
-	return n.e.keyList(appendNum([]byte{prefixAll}, n.e.typ.number), desc, func(_, bits []byte) bool { return hasBit(bits, n.param.number) })
+	return n.e.keyList(appendNum([]byte{prefixAll}, n.e.typ.number), desc, func(_, value []byte) bool {
+		bits, _, _ := cutText(value)
+		return hasBit(bits, n.param.number)
+	})
 }
 
 func (n *presentNode) check(number uint64) bool {

@@ -61,7 +61,7 @@ type tuning struct {
 // measured is what the figures in docs/format/pebble.md were taken with.
 func measured() tuning {
 	return tuning{maxCollect: MaxCollect, maxMerge: MaxMerge, maxForward: MaxForward, maxChain: MaxChain,
-		settleAfter: 400, firstTurn: 1000, probeKeys: 1000, fewValues: 50, probeChain: 500}
+		settleAfter: 400, firstTurn: 1000, probeKeys: 1000, fewValues: 50, probeChain: 300}
 }
 
 // Limits.

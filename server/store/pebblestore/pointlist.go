@@ -84,6 +84,9 @@ func (l *pointList) up(at uint64) {
 	for ; ok; ok = l.step(l.iter.Next()) {
 		if l.take() {
 			l.to = l.number()
+			if len(l.removed) > 0 {
+				l.e.store.sweeper.hint(l.iter.Key(), countOf(l.group), len(l.removed))
+			}
 			l.apply()
 			return
 		}

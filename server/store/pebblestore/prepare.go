@@ -170,7 +170,7 @@ func (pr *preparer) facts(t *typeName, w *store.Write, number uint64, st *standi
 		if facts == nil {
 			return nil
 		}
-		return pr.encoder.encode(pr.set, t, number, facts)
+		return pr.encoder.encode(pr.set, t, number, w.ID, facts)
 	}
 	for _, set := range []*keySet{pr.old, pr.new} {
 		set.buf, set.ops = set.buf[:0], set.ops[:0]
@@ -180,12 +180,12 @@ func (pr *preparer) facts(t *typeName, w *store.Write, number uint64, st *standi
 		if err != nil {
 			return fmt.Errorf("index the old version: %w", err)
 		}
-		if err := pr.encoder.encode(pr.old, t, number, oldFacts); err != nil {
+		if err := pr.encoder.encode(pr.old, t, number, w.ID, oldFacts); err != nil {
 			return err
 		}
 	}
 	if facts != nil {
-		if err := pr.encoder.encode(pr.new, t, number, facts); err != nil {
+		if err := pr.encoder.encode(pr.new, t, number, w.ID, facts); err != nil {
 			return err
 		}
 	}

@@ -86,5 +86,5 @@ func (s *Store) rebuildOne(pr *preparer, number uint64, record []byte) error {
 	if err != nil {
 		return fmt.Errorf("index %s/%s: %w", t.name, h.id, err)
 	}
-	return pr.encoder.encode(pr.set, t, number, facts)
+	return pr.encoder.encode(pr.set, t, number, string(h.id), facts)
 }

@@ -17,11 +17,12 @@ import (
 
 // formatVersion is the version of the key space. One of olderFormats is
 // rebuilt into it, another one is not opened.
-const formatVersion = "4"
+const formatVersion = "5"
 
 // olderFormats are those whose M, N, R, V, I, L and Q are as they are now:
-// "1" had no runs (run.go), "2" fewer flags of parameters (names.go), "3" no H and T (loglist.go).
-var olderFormats = []string{"1", "2", "3"}
+// "1" had no runs (run.go), "2" fewer flags of parameters (names.go), "3" no H and T (loglist.go),
+// "4" no ids in A.
+var olderFormats = []string{"1", "2", "3", "4"}
 
 // Names of M.
 const (
@@ -37,6 +38,7 @@ type Store struct {
 	names     *names
 	numbers   numbers
 	committer *committer
+	sweeper   *sweeper
 	pressure  *pressure
 	bodies    *bodyCache
 	queue     *queue
@@ -55,6 +57,7 @@ func Open(o Options) (*Store, error) {
 	s.preparers.New = func() any { return s.newPreparer() }
 	s.bodies = newBodyCache(s.options.BodyCacheBytes)
 	s.committer = &committer{store: s, recent: newRecent()}
+	s.sweeper = s.newSweeper()
 	compactions := newScheduler()
 	options := s.pebbleOptions()
 	options.Experimental.CompactionScheduler = compactions
@@ -69,6 +72,7 @@ func Open(o Options) (*Store, error) {
 	}
 	s.pressure.start(db)
 	s.committer.start()
+	s.sweeper.start()
 	return s, nil
 }
 
@@ -179,6 +183,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.closing.Unlock()
 	s.queue.close()
+	s.sweeper.end()
 	s.committer.stop()
 	flushed := s.db.Flush()
 	s.pressure.stop()
