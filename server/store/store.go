@@ -75,6 +75,11 @@ type Write struct {
 	Body        []byte        // nil deletes
 	Facts       *search.Facts // of Body; nil when deleting
 	Expect      Expect
+	// Purge, with a nil Body, removes the versions before this one for good: ReadVersion of
+	// them is ErrNotFound, and histories show this deletion as the first version that there
+	// is; Changes goes on to name them. Where there are no transactions they go before the write: it may
+	// lose a race and they are gone all the same.
+	Purge bool
 	// New says that the id was made for this write at random (a UUID), so that nothing
 	// can stand there: a store need not look.
 	New bool

@@ -43,6 +43,9 @@ func (s *Store) attempt(ctx context.Context, w *store.Write, h, cur *head, parts
 	if err := s.putParts(ctx, parts, h.P); err != nil {
 		return err
 	}
+	if err := s.purge(ctx, w); err != nil {
+		return err
+	}
 	if s.now().Sub(numberTime(h.P)) > Abandon/2 {
 		// Others may soon take the entry for left behind: begin anew with a young one.
 		s.unclaim(ctx, h)
@@ -56,6 +59,22 @@ func (s *Store) attempt(ctx context.Context, w *store.Write, h, cur *head, parts
 		return err
 	}
 	return s.committed(ctx, h, cur)
+}
+
+// purge removes the versions before one that purges, for good. Where a write stands alone it comes
+// before the write: what a crash then leaves is the resource without its past,
+// and not its past without the resource.
+func (s *Store) purge(ctx context.Context, w *store.Write) error {
+	if !w.Purge || w.Body != nil {
+		return nil
+	}
+	id := documentID(w.Key)
+	filter := bson.D{{Key: "r", Value: id}, {Key: "v", Value: bson.D{{Key: "$lt", Value: int64(w.Version)}}}}
+	update := bson.D{{Key: "$set", Value: bson.D{{Key: "gone", Value: true}, {Key: "full", Value: true}}}, {Key: "$unset", Value: bson.D{{Key: "body", Value: ""}}}}
+	if _, err := s.db.Collection(historyName).UpdateMany(ctx, filter, update); err != nil {
+		return fmt.Errorf("mongostore: purge %s: %w", id, err)
+	}
+	return nil
 }
 
 // errUnless: another resource holds the key of this write's criterion.
@@ -88,7 +107,7 @@ func fill(cur *head) mongo.WriteModel {
 	if cur.W != "" {
 		set = append(set, bson.E{Key: "w", Value: cur.W})
 	}
-	var unset bson.D
+	unset := bson.D{{Key: "gone", Value: ""}} // of a purge that did not come to its end
 	if cur.Del {
 		set = append(set, bson.E{Key: "del", Value: true})
 		unset = append(unset, bson.E{Key: "body", Value: ""})

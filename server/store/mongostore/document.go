@@ -47,6 +47,7 @@ type entry struct {
 	Body   string    `bson:"body,omitempty"`
 	W      string    `bson:"w,omitempty"`    // as in head, once it is superseded
 	Full   bool      `bson:"full,omitempty"` // superseded: what stands here was once the head
+	Gone   bool      `bson:"gone,omitempty"` // purged: no history shows it and it has no body; the log of changes names it
 }
 
 // part is an overflow document: more postings of one version of a resource.

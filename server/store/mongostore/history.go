@@ -181,16 +181,16 @@ func (s *Store) History(ctx context.Context, p store.HistoryParams) (store.Histo
 			return page, nil
 		}
 		filter = bson.D{{Key: "r", Value: h.ID}, {Key: "v", Value: bson.D{{Key: "$lte", Value: h.V}}}}
-		filter = conjunction(filter, timeBounds(p.Since, p.Before))
+		filter = conjunction(filter, timeBounds(p.Since, p.Before), notGone)
 		n, err := s.coll(ctx, historyName).CountDocuments(ctx, filter)
 		if err != nil {
 			return page, fmt.Errorf("mongostore: history of %s: %w", h.ID, err)
 		}
 		page.Total = int(n)
 	case p.Type != "":
-		filter = conjunction(bson.D{{Key: "t", Value: p.Type}}, timeBounds(p.Since, p.Before))
+		filter = conjunction(bson.D{{Key: "t", Value: p.Type}}, timeBounds(p.Since, p.Before), notGone)
 	default:
-		filter = timeBounds(p.Since, p.Before)
+		filter = conjunction(timeBounds(p.Since, p.Before), notGone)
 	}
 	return s.history(ctx, p, page, filter, field)
 }
@@ -235,6 +235,9 @@ func (s *Store) history(ctx context.Context, p store.HistoryParams, page store.H
 		}
 	}
 }
+
+// notGone leaves out what was purged.
+var notGone = bson.D{{Key: "gone", Value: bson.D{{Key: "$ne", Value: true}}}}
 
 // timeBounds are those of lastUpdated: since inclusive, before exclusive.
 func timeBounds(since, before time.Time) bson.D {

@@ -22,7 +22,7 @@ const maxOrdered = 500
 func (s *Store) ordered(ctx context.Context, writes []store.Write) error {
 	for i := 0; i < len(writes); {
 		n := 0
-		for i+n < len(writes) && n < maxOrdered && writes[i+n].Unless == nil && writes[i+n].UnlessKey == "" {
+		for i+n < len(writes) && n < maxOrdered && writes[i+n].Unless == nil && writes[i+n].UnlessKey == "" && !writes[i+n].Purge {
 			n++
 		}
 		if n > 1 {

@@ -144,5 +144,8 @@ func (s *Store) ReadVersion(ctx context.Context, key store.Key, version uint64) 
 	if err != nil {
 		return store.Resource{}, fmt.Errorf("mongostore: read %s version %d: %w", h.ID, version, err)
 	}
+	if e.Gone {
+		return store.Resource{}, none
+	}
 	return e.resource(), nil
 }

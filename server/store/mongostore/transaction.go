@@ -133,7 +133,15 @@ func (s *Store) apply(ctx, in context.Context, b *bundle) error {
 	if err := s.putHeads(in, b, current); err != nil {
 		return err
 	}
-	return s.putEntries(in, b, current)
+	if err := s.putEntries(in, b, current); err != nil {
+		return err
+	}
+	for i := range b.p.Writes {
+		if err := s.purge(in, &b.p.Writes[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // guard writes to the document of each criterion, where the unique index

@@ -26,7 +26,7 @@ func (s *Store) Check(ctx context.Context) error {
 	defer s.leave()
 	snapshot := s.db.NewSnapshot()
 	defer snapshot.Close()
-	c := &checker{store: s, db: snapshot, ctx: ctx, keys: map[byte]int{}, versions: map[uint64]uint64{}, types: map[uint64]uint32{}}
+	c := &checker{store: s, db: snapshot, ctx: ctx, keys: map[byte]int{}, versions: map[uint64]uint64{}, first: map[uint64]uint64{}, types: map[uint64]uint32{}}
 	defer func() {
 		if c.points != nil {
 			c.points.Close()
@@ -49,6 +49,7 @@ type checker struct {
 	ctx      context.Context
 	keys     map[byte]int      // expected number of keys by family
 	versions map[uint64]uint64 // current version by number
+	first    map[uint64]uint64 // by number the version that purged those before it
 	types    map[uint64]uint32
 	points   *pebble.Iterator // to find points
 	findings []error
@@ -116,6 +117,9 @@ func (c *checker) resources() error {
 			return err
 		}
 		c.versions[number], c.types[number] = h.version, h.typ
+		if h.purged {
+			c.first[number] = h.version
+		}
 		c.keys[prefixID]++
 		if err := c.has(idKey(nil, h.typ, string(h.id)), appendNumber(nil, number), "its id", number); err != nil || h.deleted {
 			return err
@@ -181,14 +185,17 @@ func (c *checker) oldVersions() error {
 			return err
 		}
 		seen[number]++
+		if h.purged {
+			c.first[number] = version
+		}
 		if want := c.versions[number] - seen[number]; version != want || h.version != version {
 			c.found("resource %d: version %d stands where %d should", number, version, want)
 		}
 		return nil
 	})
 	for number, version := range c.versions {
-		if seen[number]+1 != version {
-			c.found("resource %d: %d old versions, the current one is %d", number, seen[number], version)
+		if first := max(c.first[number], 1); seen[number]+first != version {
+			c.found("resource %d: %d old versions from %d on, the current one is %d", number, seen[number], first, version)
 		}
 	}
 	return err

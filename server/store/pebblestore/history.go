@@ -93,7 +93,11 @@ func (h *historyReader) instance() error {
 	// Versions are without gaps, so that they need not be counted unless some are left out.
 	filtered := !h.p.Since.IsZero() || !h.p.Before.IsZero()
 	if !filtered {
-		h.page.Total = int(r.Version)
+		first, err := firstVersion(h.db, r.Number, r.Version)
+		if err != nil {
+			return err
+		}
+		h.page.Total = int(r.Version - first + 1)
 	}
 	full := false
 	take := func(version uint64, millis int64, row func() store.Resource) {
@@ -193,8 +197,28 @@ func (h *historyReader) logged(seq uint64) (done bool, err error) {
 		return done, nil
 	}
 	r, err := h.store.versionOf(h.db, &c)
+	if errors.Is(err, errPurged) {
+		return false, nil
+	}
 	h.page.Rows = append(h.page.Rows, r)
 	return false, err
+}
+
+// errPurged: a version is in the log and gone for good.
+var errPurged = errors.New("version was purged")
+
+// firstVersion is the oldest version that there is of a resource at version current: 1, or that which purged it.
+func firstVersion(db getter, number, current uint64) (uint64, error) {
+	prefix := appendNumber([]byte{prefixVersion}, number)
+	iter, err := db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
+	if err != nil {
+		return 0, err
+	}
+	defer iter.Close()
+	if !iter.Last() {
+		return current, iter.Error()
+	}
+	return ^numberAt(iter.Key()), nil
 }
 
 // versionOf reads the version that a change made.
@@ -203,8 +227,12 @@ func (s *Store) versionOf(db getter, c *change) (store.Resource, error) {
 	if err != nil || r.Version == c.version {
 		return r, err
 	}
+	current := r.Version
 	r, err = s.record(db, versionKey(nil, c.number, c.version), c.number, nil)
 	if errors.Is(err, pebble.ErrNotFound) {
+		if first, err := firstVersion(db, c.number, current); err != nil || c.version < first {
+			return r, errors.Join(err, errPurged)
+		}
 		err = fmt.Errorf("version %d of resource %d is in the log only: %w", c.version, c.number, errCorrupt)
 	}
 	return r, err

@@ -131,6 +131,10 @@ func (pr *preparer) write(i int, w *store.Write, c *change) error {
 		c.number = pr.block + uint64(i)
 		pr.key, pr.value = idKey(pr.key[:0], t.number, w.ID), appendNumber(pr.value[:0], c.number)
 		pr.set.set(pr.key, pr.value)
+	} else if purges(w) {
+		if err := pr.purge(c.number); err != nil {
+			return fmt.Errorf("write %s/%s: %w", w.Type, w.ID, err)
+		}
 	} else {
 		at := len(pr.set.buf)
 		pr.set.buf = versionKey(pr.set.buf, c.number, st.version)
@@ -138,11 +142,27 @@ func (pr *preparer) write(i int, w *store.Write, c *change) error {
 	}
 	at := len(pr.set.buf)
 	pr.set.buf = bodyKey(pr.set.buf, c.number)
-	pr.record(at, &header{deleted: c.deleted, method: c.method, typ: c.typ, version: c.version, millis: c.millis}, w.ID, w.Body)
+	pr.record(at, &header{deleted: c.deleted, purged: purges(w), method: c.method, typ: c.typ, version: c.version, millis: c.millis}, w.ID, w.Body)
 	if err := pr.facts(t, w, c.number, &st); err != nil {
 		return fmt.Errorf("write %s/%s: %w", w.Type, w.ID, err)
 	}
 	return nil
+}
+
+func purges(w *store.Write) bool { return w.Purge && w.Body == nil }
+
+// purge removes the older versions of a resource; the current one is replaced.
+func (pr *preparer) purge(number uint64) error {
+	prefix := appendNumber([]byte{prefixVersion}, number)
+	iter, err := pr.store.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
+	if err != nil {
+		return err
+	}
+	defer iter.Close()
+	for iter.First(); iter.Valid(); iter.Next() {
+		pr.set.remove(iter.Key())
+	}
+	return iter.Error()
 }
 
 // record adds a version, whose key stands at at.
@@ -202,7 +222,7 @@ func (pr *preparer) standing(t *typeName, key store.Key) (standing, error) {
 	if t == nil {
 		return standing{}, nil
 	}
-	if r, ok, _ := pr.store.bodies.get(key); ok {
+	if r, ok, _ := pr.store.bodies.get(key); ok && !r.Deleted { // of a deleted one the record says whether it was purged
 		h := header{deleted: r.Deleted, method: r.Method, typ: t.number, version: r.Version, millis: r.LastUpdated.UnixMilli()}
 		return standing{number: r.Number, header: h, body: r.Body}, nil
 	}

@@ -14,9 +14,10 @@ var errCorrupt = errors.New("corrupt record")
 
 // header stands before the body in R and V:
 //
-//	flags (bit 7 deleted, low bits the method)  type  uvarint version  uvarint lastUpdated in ms  uvarint length of id  id
+//	flags (bit 7 deleted, bit 6 purged, low bits the method)  type  uvarint version  uvarint lastUpdated in ms  uvarint length of id  id
 type header struct {
 	deleted bool
+	purged  bool // the versions before this one are gone for good
 	method  store.Method
 	typ     uint32
 	version uint64
@@ -24,12 +25,18 @@ type header struct {
 	id      []byte // aliases the record
 }
 
-const flagDeleted = 0x80
+const (
+	flagDeleted = 0x80
+	flagPurged  = 0x40
+)
 
 func appendHeader(b []byte, h *header, id string) []byte {
 	flags := byte(h.method)
 	if h.deleted {
 		flags |= flagDeleted
+	}
+	if h.purged {
+		flags |= flagPurged
 	}
 	b = appendNum(append(b, flags), h.typ)
 	b = binary.AppendUvarint(b, h.version)
@@ -43,7 +50,7 @@ func cutHeader(record []byte) (h header, body []byte, err error) {
 	if len(record) < 1 {
 		return h, nil, fmt.Errorf("resource: %w", errCorrupt)
 	}
-	h.deleted, h.method = record[0]&flagDeleted != 0, store.Method(record[0]&^flagDeleted)
+	h.deleted, h.purged, h.method = record[0]&flagDeleted != 0, record[0]&flagPurged != 0, store.Method(record[0]&^(flagDeleted|flagPurged))
 	typ, b, ok := cutNum(record[1:])
 	h.typ = typ
 	var millis, length uint64

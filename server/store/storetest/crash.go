@@ -188,7 +188,7 @@ func (w *crashWriter) commit(next *crashState, now time.Time) store.CommitParams
 		write := sm.Write()
 		next.versions[sm.Key()] = int(sm.Version)
 		if version > 0 && w.rnd.IntN(4) == 0 {
-			write.Body, write.Facts, write.Method = nil, nil, store.DELETE
+			write.Body, write.Facts, write.Method, write.Purge = nil, nil, store.DELETE, w.rnd.IntN(2) == 0
 			next.versions[sm.Key()] = -int(sm.Version)
 		}
 		p.Writes = append(p.Writes, write)

@@ -22,6 +22,7 @@ type Map struct {
 	mu        sync.Mutex
 	resources map[store.Key]*mapResource
 	changes   []store.Resource
+	purged    map[int]bool // places in changes of what is gone for good
 	numbers   uint64
 	now       func() time.Time
 	receipts  map[string]store.Receipt
@@ -39,7 +40,7 @@ func (r *mapResource) current() *store.Resource { return &r.versions[len(r.versi
 
 // NewMap gives an empty store.
 func NewMap(c Config) *Map {
-	return &Map{index: c.Index, queue: newMapQueue(c.Clock), resources: map[store.Key]*mapResource{}, now: mapNow(c.Clock), receipts: map[string]store.Receipt{}}
+	return &Map{index: c.Index, queue: newMapQueue(c.Clock), resources: map[store.Key]*mapResource{}, now: mapNow(c.Clock), receipts: map[string]store.Receipt{}, purged: map[int]bool{}}
 }
 
 func (m *Map) Read(_ context.Context, key store.Key) (store.Resource, error) {
@@ -168,7 +169,7 @@ func (m *Map) History(_ context.Context, p store.HistoryParams) (store.HistoryPa
 	}
 	for i := len(m.changes) - 1; i >= 0; i-- {
 		c := m.changes[i]
-		if p.Type != "" && c.Type != p.Type || p.ID != "" && c.ID != p.ID ||
+		if m.purged[i] || p.Type != "" && c.Type != p.Type || p.ID != "" && c.ID != p.ID ||
 			!p.Since.IsZero() && c.LastUpdated.Before(p.Since) || !p.Before.IsZero() && !c.LastUpdated.Before(p.Before) {
 			continue
 		}
@@ -325,6 +326,14 @@ func (m *Map) apply(w *store.Write) {
 		m.resources[w.Key] = r
 	}
 	v := store.Resource{Key: w.Key, Version: w.Version, LastUpdated: w.LastUpdated, Deleted: w.Body == nil, Method: w.Method, Body: slices.Clone(w.Body), Number: r.number}
+	if w.Purge && w.Body == nil {
+		r.versions = nil
+		for i := range m.changes {
+			if m.changes[i].Key == w.Key {
+				m.purged[i] = true
+			}
+		}
+	}
 	r.versions = append(r.versions, v)
 	r.facts = w.Facts
 	m.changes = append(m.changes, v)

@@ -194,6 +194,7 @@ func (r *random) commit() {
 		w := sm.Write()
 		if sm.Version > 1 && r.IntN(4) == 0 {
 			w.Body, w.Facts, w.Method = nil, nil, store.DELETE
+			w.Purge = r.IntN(3) == 0
 		}
 		switch r.IntN(12) {
 		case 0:

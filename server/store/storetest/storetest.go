@@ -69,6 +69,7 @@ func Run(t *testing.T, open Open, lacks Lacks) {
 		{"page", testPage},
 		{"history", testHistory},
 		{"methods", testMethods},
+		{"purge", testPurge},
 		{"changes", testChanges},
 		{"queue", testQueue},
 		{"concurrency", testConcurrency},
