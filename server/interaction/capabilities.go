@@ -95,7 +95,9 @@ type CapabilityOperation struct {
 var typeInteractions = []string{"read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"}
 
 // Formats are the media types of resources, in bodies and answers, with the short forms of _format.
-func Formats() []string { return []string{"application/fhir+json", "application/fhir+xml", "json", "xml"} }
+func Formats() []string {
+	return []string{"application/fhir+json", "application/fhir+xml", "json", "xml"}
+}
 
 // Capability gives the CapabilityStatement as structs.
 func (s *Service) Capability() *Capability {

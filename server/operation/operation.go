@@ -8,6 +8,7 @@
 //	$diff        diff.go            two versions as a patch
 //	$match       match.go           patients that may be the one given
 //	$merge …     merge.go           one patient out of two, and back
+//	$purge       purge.go           a patient's record, for good
 //	$meta …      meta.go            profiles, tags, labels
 //
 // An operation sees parameters that agree with its definition, and reads and
@@ -38,6 +39,7 @@ func List() []interaction.Operation {
 		operation{matchDefinition(), match},
 		operation{mergeDefinition(), merge},
 		operation{unmergeDefinition(), unmerge},
+		operation{purgeDefinition(), purge},
 		operation{metaDefinition(), meta},
 		operation{metaAddDefinition(), metaAdd},
 		operation{metaDeleteDefinition(), metaDelete},
