@@ -16,6 +16,7 @@ import (
 	"meridian/server/job"
 	"meridian/server/rest"
 	"meridian/server/store"
+	"meridian/server/store/storetest"
 )
 
 // ask sends one request; headers are "Name: value".
@@ -241,5 +242,68 @@ func TestAsyncLimits(t *testing.T) {
 	srv.clock.Add(25 * time.Hour)
 	if rec := ask(srv.handler, "GET", last, ""); rec.Code != 404 || !strings.Contains(rec.Body.String(), "async.over") {
 		t.Errorf("a day later: %d %s", rec.Code, rec.Body)
+	}
+}
+
+// gateStore lets commits pass one by one.
+type gateStore struct {
+	store.Store
+	gate chan struct{}
+}
+
+func (g *gateStore) Commit(ctx context.Context, p store.CommitParams) error {
+	if len(p.Writes) > 0 {
+		select {
+		case <-g.gate:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return g.Store.Commit(ctx, p)
+}
+
+// Progress is shown while a batch runs, and DELETE ends it: what is done stays, the rest is left.
+func TestAsyncCancelWhileRunning(t *testing.T) {
+	gate := &gateStore{gate: make(chan struct{})}
+	srv := newServerWith(t, backend{"map", func(t testing.TB, c storetest.Config) store.Store {
+		gate.Store = storetest.NewMap(c)
+		return gate
+	}}, interaction.Limits{BatchParallel: 1}, rest.Options{})
+	var body strings.Builder
+	body.WriteString(`{"resourceType":"Bundle","type":"batch","entry":[`)
+	for i := range 50 {
+		if i > 0 {
+			body.WriteByte(',')
+		}
+		body.WriteString(`{"resource":{"resourceType":"Patient","active":true},"request":{"method":"POST","url":"Patient"}}`)
+	}
+	body.WriteString(`]}`)
+	rec := ask(srv.handler, "POST", "/fhir", body.String(), "Prefer: respond-async")
+	location := strings.TrimPrefix(rec.Header().Get("Content-Location"), "http://example.org")
+	ended := make(chan error)
+	go func() { ended <- srv.jobs.Drain(context.Background()) }()
+	for range 5 {
+		gate.gate <- struct{}{}
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		rec := ask(srv.handler, "GET", location, "")
+		if progress := rec.Header().Get("X-Progress"); rec.Code == http.StatusAccepted && strings.HasSuffix(progress, " of 50 entries") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no progress: %d %v", rec.Code, rec.Header())
+		}
+	}
+	if rec := ask(srv.handler, "DELETE", location, ""); rec.Code != http.StatusAccepted {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if rec := ask(srv.handler, "GET", location, ""); rec.Code != http.StatusNotFound {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	if n := countOf(t, srv, "Patient?active=true"); n < 4 || n > 5 {
+		t.Errorf("%d patients", n)
 	}
 }
