@@ -228,8 +228,12 @@ func sortKeys(keys []protoKey, s string) {
 	for i := 1; i < len(keys); i++ {
 		k := keys[i]
 		j := i
-		for ; j > 0 && compareProto(&keys[j-1], &k, s) > 0; j-- {
-			keys[j] = keys[j-1]
+		for ; j > 0; j-- {
+			x := &keys[j-1]
+			if x.name < k.name || x.name == k.name && compareProto(x, &k, s) <= 0 {
+				break // the name decides mostly, without a call
+			}
+			keys[j] = *x
 		}
 		keys[j] = k
 	}

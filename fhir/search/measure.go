@@ -51,6 +51,7 @@ func (u *measures) of(code []byte) *measure {
 	if unit, err := ucum.Parse(string(code)); err == nil {
 		m = &measure{scope: "=" + unit.Canonical(), unit: unit}
 		m.factor, m.offset, m.exact = unit.Decimals()
+		m.factor = m.factor.Reduced()
 		m.moved = m.offset.Sign() != 0
 	}
 	u.mu.Lock()

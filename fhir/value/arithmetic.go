@@ -173,3 +173,15 @@ func (d Decimal) trimmed() Decimal {
 	n := d.bigDigits()
 	return makeDecimal(d.neg, n.Quo(n, pow10(drop)), d.exp+int32(drop))
 }
+
+// Reduced is d without the zeros at the end of its digits, so that it is quicker to compute with: 3000 becomes 3e3.
+func (d Decimal) Reduced() Decimal {
+	var buf [MaxDigits + 1]byte
+	digits, exp := d.normal(buf[:0])
+	drop := exp - int(d.exp)
+	if len(digits) == 0 || drop <= 0 {
+		return d
+	}
+	n := d.bigDigits()
+	return makeDecimal(d.neg, n.Quo(n, pow10(drop)), int32(exp))
+}
