@@ -23,15 +23,15 @@ func (e *editor) graft(o *pathOperation, at place, part element.Node) error {
 		src = part.Child("resource")
 	}
 	if !src.Valid() {
-		return o.fail("the element " + def.Name + " is given no value")
+		return o.fail("the element " + def.Path + " is given no value")
 	}
 	typ, ok := typeFor(def, at.typ, src.Type())
 	if !ok {
-		return o.fail("the element " + def.Name + " does not take a " + src.Type().Name)
+		return o.fail("the element " + def.Path + " does not take a " + src.Type().Name)
 	}
 	for c := src.First(); c.Valid(); c = c.Next() { // below it both types are the same
 		if elementLike(schema.ByID(typ), src.Type(), c.ElementIndex()) < 0 {
-			return o.fail("the element " + def.Name + " takes no " + c.Name())
+			return o.fail("the element " + def.Path + " takes no " + c.Name())
 		}
 	}
 	e.copy(at.parent, at.prev, at.elem, typ, src)
@@ -94,10 +94,10 @@ func (e *editor) graftParts(o *pathOperation, at place, def *schema.Element, par
 		typ = def.Types[0]
 	}
 	if typ == 0 {
-		return o.fail("the element " + def.Name + " may have several types, so that it is not given by parts")
+		return o.fail("the element " + def.Path + " may have several types, so that it is not given by parts")
 	}
 	if k := schema.ByID(typ).Kind; k != schema.Complex && k != schema.Backbone {
-		return o.fail("the element " + def.Name + " is a " + schema.ByID(typ).Name + " and has no parts")
+		return o.fail("the element " + def.Path + " is a " + schema.ByID(typ).Name + " and has no parts")
 	}
 	n := e.tree.Insert(at.parent, at.prev, element.Data{Start: 0, End: 1, Type: typ, Elem: at.elem})
 	for c := part.First(); c.Valid(); c = c.Next() {

@@ -86,7 +86,7 @@ func TestFHIRPathPatchErrors(t *testing.T) {
 		{"a negative index", `insert | Patient.name | index=-1 | valueHumanName={"text":"x"}`, issue.Value, "the part index"},
 		{"add to nothing", `add | Patient.maritalStatus | name=text | valueString="x"`, issue.Processing, "add at Patient.maritalStatus: there is nothing at the path"},
 		{"add to several", `add | Observation.note | name=text | valueString="x"`, issue.Processing, "nothing at the path"},
-		{"add to what is there", `add | Patient | name=gender | valueCode="other"`, issue.Processing, "the element gender is there already"},
+		{"add to what is there", `add | Patient | name=gender | valueCode="other"`, issue.Processing, "the element Patient.gender is there already"},
 		{"add an unknown element", `add | Patient | name=nickname | valueString="x"`, issue.Processing, `Patient has no element "nickname"`},
 		{"replace nothing", `replace | Patient.active | valueBoolean=true`, issue.Processing, "nothing at the path"},
 		{"replace several", `replace | Patient.name.given | valueString="x"`, issue.Processing, "the path names 3 elements"},
@@ -105,8 +105,8 @@ func TestFHIRPathPatchErrors(t *testing.T) {
 		{"move from beyond", `move | Patient.name.given | source=3 | destination=0`, issue.Processing, "the list has 3 elements"},
 		{"move in no list", `move | Patient.address | source=0 | destination=0`, issue.Processing, "no list at the path"},
 		{"lists of several parents", `move | Patient.name.given.union(Patient.contact.name.text) | source=0 | destination=1`, issue.Processing, "several lists"},
-		{"a type that does not fit", `replace | Patient.birthDate | valueString="1990"`, issue.Processing, "the element birthDate does not take a string"},
-		{"a complex type that does not fit", `add | Patient | name=maritalStatus | valueCoding={"code":"M"}`, issue.Processing, "does not take a Coding"},
+		{"a type that does not fit", `replace | Patient.birthDate | valueString="1990"`, issue.Processing, "the element Patient.birthDate does not take a string"},
+		{"a complex type that does not fit", `add | Patient | name=maritalStatus | valueCoding={"code":"M"}`, issue.Processing, "the element Patient.maritalStatus does not take a Coding"},
 		{"a choice that is not one", `add | Patient | name=deceased | valueString="yes"`, issue.Processing, "does not take a string"},
 		{"a type against the name's", `add | Patient | name=deceasedBoolean | valueDateTime="2026"`, issue.Processing, "does not take a dateTime"},
 		{"a primitive by parts", `add | Patient | name=active | part=[{"name":"value","valueBoolean":true}]`, issue.Processing, "is a boolean and has no parts"},
@@ -114,7 +114,7 @@ func TestFHIRPathPatchErrors(t *testing.T) {
 		{"resolve() goes nowhere else", `add | Patient | name=managingOrganization | valueReference={"reference":"Organization/1"}
 			delete | Patient.managingOrganization.resolve().name`, issue.Processing, "resolver"},
 		{"a result that is no resource", `add | Patient | name=communication | part=[{"name":"preferred","valueBoolean":true}]`, issue.Required, "the patched resource would not be valid: Patient.communication needs the element language"},
-		{"a narrative has no extension", `add | Patient | name=text | part=[{"name":"div","valueString":"x","_valueString":{"extension":[{"url":"http://x","valueCode":"y"}]}}]`, issue.Processing, "the element div takes no extension"},
+		{"a narrative has no extension", `add | Patient | name=text | part=[{"name":"div","valueString":"x","_valueString":{"extension":[{"url":"http://x","valueCode":"y"}]}}]`, issue.Processing, "the element Narrative.div takes no extension"},
 		{"a code that is none", `replace | Patient.gender | valueString=" x "`, issue.Value, "would not be valid"},
 	} {
 		got, err := applyParameters(t, c.operations, patient)

@@ -101,7 +101,7 @@ func (e *editor) add(o *pathOperation, parent int, name string, part element.Nod
 	for c := at.First(); c.Valid(); c = c.Next() {
 		switch k := c.ElementIndex(); {
 		case k == elem && !at.Type().Elements[elem].Repeats():
-			return o.fail("the element " + at.Type().Elements[elem].Name + " is there already, and does not repeat; replace it")
+			return o.fail("the element " + at.Type().Elements[elem].Path + " is there already, and does not repeat; replace it")
 		case k == elem:
 			prev = c.Index()
 		case k < elem && (prev < 0 || e.tree.At(prev).ElementIndex() < elem):
