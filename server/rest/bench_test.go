@@ -26,14 +26,19 @@ func (d *discard) WriteHeader(int)             {}
 const benchObservation = `{"resourceType":"Observation","id":"o1","status":"final","category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"laboratory"}]}],"code":{"coding":[{"system":"http://loinc.org","code":"718-7","display":"Hemoglobin [Mass/volume] in Blood"}],"text":"血红蛋白"},"subject":{"reference":"Patient/p1"},"effectiveDateTime":"2026-01-01T08:00:00+08:00","valueQuantity":{"value":135.0,"unit":"g/L","system":"http://unitsofmeasure.org","code":"g/L"},"referenceRange":[{"low":{"value":130,"unit":"g/L"},"high":{"value":175,"unit":"g/L"}}]}`
 
 // A read from the embedded store, in memory, without a network.
-func BenchmarkReadHandler(b *testing.B) {
+func BenchmarkReadHandler(b *testing.B) { benchRead(b, "application/fhir+json") }
+
+// The same in XML.
+func BenchmarkReadHandlerXML(b *testing.B) { benchRead(b, "application/fhir+xml") }
+
+func benchRead(b *testing.B, accept string) {
 	s := newServer(b, backend{"pebble", openPebble})
 	s.send("PUT", "/fhir/Observation/o1", benchObservation)
 	r, err := http.NewRequest("GET", "/fhir/Observation/o1", nil)
 	if err != nil {
 		b.Fatal(err)
 	}
-	r.Header.Set("Accept", "application/fhir+json")
+	r.Header.Set("Accept", accept)
 	b.ReportAllocs()
 	for b.Loop() {
 		s.handler.ServeHTTP(&discard{http.Header{}}, r)
