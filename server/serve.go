@@ -140,28 +140,6 @@ func (a *app) handler() http.Handler {
 	return a.rest
 }
 
-// opsJobs serves the jobs once the runner is there.
-func (a *app) opsJobs(w http.ResponseWriter, r *http.Request) {
-	if jobs := a.jobs.Load(); jobs != nil {
-		jobs.Handler().ServeHTTP(w, r)
-		return
-	}
-	w.Header().Set("Retry-After", "1")
-	http.Error(w, `{"error":"the server is starting"}`, http.StatusServiceUnavailable)
-}
-
-// openJobs begins to run jobs, those left from before too. Kinds of other parts join those of rest here.
-func (a *app) openJobs() error {
-	kinds := a.rest.Kinds()
-	jobs, err := job.New(job.Options{Queue: a.store.Queue(), Kinds: kinds, Logger: a.log})
-	if err != nil {
-		return err
-	}
-	jobs.Start()
-	a.jobs.Store(jobs)
-	return nil
-}
-
 // ops serves the messages once the inbox is there.
 func (a *app) ops(w http.ResponseWriter, r *http.Request) {
 	if in := a.inbox.Load(); in != nil {

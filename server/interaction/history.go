@@ -3,6 +3,7 @@ package interaction
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -109,15 +110,16 @@ func (s *Service) currentSince(ctx context.Context, r *store.Resource, lo time.T
 		return !r.LastUpdated.Before(lo), nil
 	}
 	next, err := s.store.Read(ctx, r.Key)
-	if err != nil || next.Version == r.Version {
-		return err == nil, err
+	if err == nil && next.Version == r.Version {
+		return true, nil
 	}
-	if next.Version != r.Version+1 {
-		if next, err = s.store.ReadVersion(ctx, r.Key, r.Version+1); err != nil {
-			return false, err
-		}
+	if err == nil && next.Version != r.Version+1 {
+		next, err = s.store.ReadVersion(ctx, r.Key, r.Version+1)
 	}
-	return next.LastUpdated.After(lo), nil
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil // purged since it was read
+	}
+	return err == nil && next.LastUpdated.After(lo), err
 }
 
 func historyPath(k store.Key) string {
