@@ -67,7 +67,9 @@ type builder struct {
 	seen []*Param // of typeTable.absent
 	fold []byte
 	scan wordScanner
-	text []byte // unescaped text of a node, valid until the next call of bytes
+	// joined are the words of a text.
+	joined []byte
+	text   []byte // unescaped text of a node, valid until the next call of bytes
 
 	stamp     element.Tree // see IndexStamped
 	stampText []byte       // its source

@@ -34,7 +34,7 @@ type Options struct {
 	// Now is the clock that the prefix `ap` measures dates from; nil is time.Now.
 	Now func() time.Time
 	// FullText indexes the words of narratives and texts, for _text and _content:
-	// some ten times the keys of a resource with a narrative. Without it the two are refused.
+	// twice the keys of an Observation, six times those of a resource with a narrative. Without it the two are refused.
 	FullText bool
 	// Codes answers :in, :not-in, and :above and :below of tokens; nil: they are refused.
 	Codes Codes

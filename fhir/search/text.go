@@ -3,6 +3,7 @@ package search
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"meridian/fhir/element"
 	"meridian/fhir/schema"
@@ -30,27 +31,33 @@ func (p *Param) mayHaveText() bool {
 	return false
 }
 
-// textTerm compiles :text and :code-text. One short word is decided by the
-// keys; that several stand in the same text, or at its begin, by the body.
+// textTerm compiles :text and :code-text. One word is decided by the keys, and
+// so is the begin of a text; that several words stand in the same text, by the body.
 func textTerm(param string, m Modifier, text string) term {
 	words := wordsOf(text)
-	if len(words) == 0 {
-		return term{All{}, false}
+	if m == ModCodeText {
+		joined := ""
+		for _, w := range words {
+			joined += string(wordMark) + w.text
+		}
+		short, _ := cut(joined)
+		return term{Prefix{Key{Param: param, Value: short}}, !mayBeCut(joined)}
 	}
 	of := make([]Expr, len(words))
-	exact := m == ModText && len(words) == 1
+	exact := len(words) == 1
 	for i, w := range words {
-		short, _ := cut(w.text)
-		if w.run {
-			exact = exact && len(w.text) <= MaxValue/2
-			of[i] = Contains{param, cutTo(w.text, MaxValue/2)}
-			continue
+		asked := w.text
+		if !w.run {
+			asked = string(wordMark) + asked
 		}
-		exact = exact && !mayBeCut(w.text)
-		of[i] = Prefix{Key{Param: param, Value: short}}
+		exact = exact && len(asked) <= maxInside
+		of[i] = Contains{param, cutTo(asked, maxInside)}
 	}
 	return term{both(of), exact}
 }
+
+// maxInside is what is found in one of the keys of a text, wherever it stands, in bytes.
+const maxInside = MaxValue/2 - utf8.UTFMax
 
 // cutTo is cut to n bytes.
 func cutTo(s string, n int) string {

@@ -43,7 +43,7 @@ func index(typ, name string) int {
 //
 // Each gives a key to be asked for without and one with the system. Codes are
 // compared as they are written, case included. The words of CodeableConcept.text,
-// Coding.display and Identifier.type.text are keys of the form :text; an
+// Coding.display and Identifier.type.text is a key of the form :text; an
 // identifier has one of the form :of-type for each coding of its type.
 //
 // https://hl7.org/fhir/R4/search.html#token
@@ -114,38 +114,40 @@ func (b *builder) identifierType(p *Param, typ element.Node, value span) {
 	}
 }
 
-// words adds a key for each word of a text.
+// words adds the key of a text beside a code: its words, each with a mark in
+// front. What is longer than a key continues in others, which overlap by half.
+//
+//	Hemoglobin [Mass/volume] in Blood   _hemoglobin_mass_volume_in_blood
 func (b *builder) words(name uint16, n element.Node) {
 	if name == noName || !n.HasValue() {
 		return
 	}
-	b.eachWord(name, b.bytes(n))
-}
-
-// eachWord adds a key for each word. A run of Han or kana may be asked for in
-// its midst, so one too long for a key is in several that overlap.
-func (b *builder) eachWord(name uint16, text []byte) {
-	b.scan.rest = text
-	for w, run := b.scan.next(); w != nil; w, run = b.scan.next() {
-		for {
-			value, was := b.put(w)
-			b.key(name, span{}, value)
-			if !was || !run {
-				break
-			}
-			_, w = halve(w)
+	b.scan.rest = b.bytes(n)
+	b.joined = b.joined[:0]
+	for w, _ := b.scan.next(); w != nil; w, _ = b.scan.next() {
+		b.joined = append(append(b.joined, wordMark), w...)
+	}
+	if len(b.joined) == 0 {
+		return
+	}
+	value, was := b.put(b.joined)
+	b.key(name, span{}, value)
+	for rest := b.joined; was; {
+		at := MaxValue / 2
+		for rest[at]&0xC0 == 0x80 {
+			at--
 		}
+		rest = rest[at-1:]
+		rest[0] = continued
+		value, was = b.put(rest)
+		b.key(name, span{}, value)
 	}
 }
 
-// halve drops from a run longer than MaxValue what the next key need not repeat.
-func halve(w []byte) (dropped, rest []byte) {
-	n := MaxValue / 2
-	for w[n]&0xC0 == 0x80 {
-		n--
-	}
-	return w[:n], w[n:]
-}
+const (
+	wordMark  = '_' // begins a word
+	continued = '~' // begins what goes on from another key
+)
 
 // tokenOf adds the keys of a value with system and code as children, and gives the code.
 func (b *builder) tokenOf(name uint16, n element.Node, system, code int) span {

@@ -322,3 +322,40 @@ func TestATooCostlySearchSaysSo(t *testing.T) {
 		})
 	}
 }
+
+// TestATextInFewValues: a text within values that repeat becomes a merge of the
+// lists of those that hold it, also where some were removed or came in later. A scan would read 18,000 keys.
+func TestATextInFewValues(t *testing.T) {
+	s, err := Open(Options{Dir: "db", FS: vfs.NewMem(), Index: storetest.Index})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const n = 9000
+	version := map[string]uint64{}
+	put := func(value func(i int) string, from, to, step int) {
+		for at := from; at < to; at += 3 * step {
+			var samples []storetest.Sample
+			for i := at; i < min(at+3*step, to); i += step {
+				id := fmt.Sprintf("%05d", i)
+				version[id]++
+				samples = append(samples, storetest.Sample{Type: "Observation", ID: id, Version: version[id], Facts: []storetest.Fact{storetest.Token("label", "", value(i))}})
+			}
+			commit(t, s, samples...)
+		}
+	}
+	put(func(i int) string { return [3]string{"_blood_count", "_blood_type", "_urine"}[i%3] }, 0, n, 1)
+	put(func(int) string { return "_urine_blood" }, 0, n, 100)
+	put(func(int) string { return "_none" }, 1, n, 50)
+	for text, want := range map[string]int{"urine_blood": n / 100, "_none": n / 50} {
+		plan := search.Plan{Type: "Observation", Where: search.Contains{Param: "label", Text: text}, Limit: n}
+		page, err := s.Search(t.Context(), &plan)
+		if err != nil || len(page.Rows) != want {
+			t.Errorf("%s: %d found, want %d, %v", text, len(page.Rows), want, err)
+		}
+		plan.Limit = 20
+		if page, err = s.Search(store.WithExplain(t.Context()), &plan); err != nil || page.Explain.Read > 3500 {
+			t.Errorf("%s: %v, %+v", text, err, page.Explain)
+		}
+	}
+}

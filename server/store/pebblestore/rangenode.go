@@ -12,8 +12,9 @@ import (
 // rangeNode matches keys that are not in the order of numbers: Prefix, Box,
 // Contains, or more points than are merged. Settling it scans its keys and
 // collects the numbers; until then a candidate is checked on its forward
-// value, or on the facts of its body. A prefix that has few different values
-// (fewValues among the first probeKeys) becomes a merge of their lists.
+// value, or on the facts of its body. A Prefix or Contains that goes over few
+// different values (fewValues among the first probeKeys) becomes a merge of the
+// lists of those that fit.
 type rangeNode struct {
 	e     *exec
 	expr  search.Expr
@@ -199,7 +200,7 @@ func (n *rangeNode) settle(units int) {
 	for units > 0 && n.state == scanning && n.e.err == nil {
 		units -= n.scan(units)
 		if n.scanned >= n.e.tuning.probeKeys && n.values.count <= n.e.tuning.fewValues && n.groups == nil && n.state == scanning {
-			if _, ok := n.expr.(search.Prefix); ok && n.group() {
+			if n.groupable() && n.group() {
 				n.state = grouped
 			}
 			n.values.count = n.e.tuning.fewValues + 1 // asked once
@@ -302,28 +303,60 @@ func (n *rangeNode) finish() {
 	n.state = collected
 }
 
-// group finds the different values of a prefix by skipping from one to the
-// next; false when there are more than are merged.
+// groupable says that the first half of a value decides whether it fits.
+func (n *rangeNode) groupable() bool {
+	switch n.expr.(type) {
+	case search.Prefix:
+		return true
+	case search.Contains:
+		return n.param.flags.Load()&(paramRanged|paramOdd) == 0
+	}
+	return false
+}
+
+// group finds the different values of the span by skipping from one to the
+// next, and of each that fits its list; false when there are more than are
+// merged, or more to look at than lookValues times probeKeys.
 func (n *rangeNode) group() bool {
 	sp := &n.spans[0]
 	it := n.e.iter(sp.lower, sp.upper)
 	if it == nil {
 		return false
 	}
+	looked := 0
 	for ok := it.First(); ok; {
 		n.e.spend(2 * unitSeek)
 		n.e.keys++
+		looked++
 		lo, _, _, good := sp.cut(it.Key())
-		if !good || len(n.groups) == n.e.tuning.maxMerge {
+		if !good || looked > lookValues*n.e.tuning.probeKeys {
 			n.groups = nil
 			return false
 		}
-		prefix := append(slices.Clone(it.Key()[:sp.head+len(lo)]), 0)
-		n.groups = append(n.groups, &pointNode{e: n.e, prefix: prefix, starts: true})
+		prefix := append(slices.Clone(it.Key()[:sp.valueEnd(it.Key(), lo)]), 0)
+		if sp.accept == nil || sp.accept(lo, nil) {
+			if len(n.groups) == n.e.tuning.maxMerge {
+				n.groups = nil
+				return false
+			}
+			n.groups = append(n.groups, &pointNode{e: n.e, prefix: prefix, starts: true})
+		}
 		ok = it.SeekGE(after(prefix))
 	}
 	n.e.fail(it.Error())
 	return true
+}
+
+const lookValues = 4
+
+// valueEnd is where lo ends in a key.
+func (sp *span) valueEnd(key, lo []byte) int {
+	at := sp.head
+	if sp.kind == underParam {
+		_, rest, _ := cutNum(key[at:])
+		at = len(key) - len(rest)
+	}
+	return at + len(lo)
 }
 
 func (n *rangeNode) check(number uint64) bool {

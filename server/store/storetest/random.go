@@ -141,7 +141,7 @@ func (r *random) expr(depth int) search.Expr {
 	case 7:
 		return search.IDs{IDs: []string{fmt.Sprint("r", r.IntN(40)), fmt.Sprint("r", r.IntN(40)), "none"}}
 	case 8:
-		return search.Contains{Param: pick(r, "name", "code"), Text: pick(r, "a", "g s", "san", "三")}
+		return search.Contains{Param: pick(r, "name", "code", "subject"), Text: pick(r, "a", "g s", "san", "三", "1", "r2")}
 	case 9:
 		return search.All{}
 	case 10, 11, 12:
