@@ -7,7 +7,9 @@ import (
 
 	"meridian/fhir/codec"
 	"meridian/fhir/issue"
+	"meridian/fhir/patch"
 	"meridian/fhir/search"
+	"meridian/server/store"
 	"meridian/server/store/storetest"
 )
 
@@ -64,5 +66,48 @@ func checkClientError(t *testing.T, err error) {
 	e := issue.As(err)
 	if e == nil || len(e.Issues) == 0 {
 		t.Fatalf("an error that is not for clients: %v", err)
+	}
+}
+
+// Another writer comes between reading and commit: the patch is applied again, to what stands then.
+func TestAPatchIsAppliedToWhatStandsAtItsCommit(t *testing.T) {
+	const parameters = `{"resourceType":"Parameters","parameter":[{"name":"operation","part":[{"name":"type","valueCode":"add"},{"name":"path","valueString":"Patient"},` +
+		`{"name":"name","valueString":"gender"},{"name":"value","valueCode":"male"}]}]}`
+	for _, c := range []struct {
+		rule string
+		do   func(s *Service) error
+	}{
+		{"alone", func(s *Service) error {
+			_, err := s.Patch(t.Context(), PatchParams{Type: "Patient", ID: "p1", Body: []byte(parameters), Format: patch.Parameters})
+			return err
+		}},
+		{"by a criterion", func(s *Service) error {
+			_, err := s.Patch(t.Context(), PatchParams{Type: "Patient", Criterion: "_id=p1", Body: []byte(parameters), Format: patch.Parameters})
+			return err
+		}},
+		{"in a transaction", func(s *Service) error {
+			_, err := s.Bundle(t.Context(), BundleParams{Body: []byte(`{"resourceType":"Bundle","type":"transaction","entry":[{"resource":` + parameters +
+				`,"request":{"method":"PATCH","url":"Patient/p1"}}]}`)})
+			return err
+		}},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			s, st := newApplyService(t)
+			update := func(body string) {
+				if _, err := s.Update(t.Context(), UpdateParams{Type: "Patient", ID: "p1", Body: []byte(body)}); err != nil {
+					t.Error(err)
+				}
+			}
+			update(`{"resourceType":"Patient","id":"p1","active":true}`)
+			st.other = func() { update(`{"resourceType":"Patient","id":"p1","active":false,"birthDate":"1990"}`) }
+			if err := c.do(s); err != nil {
+				t.Fatal(err)
+			}
+			r, err := s.Read(t.Context(), ReadParams{Key: store.Key{Type: "Patient", ID: "p1"}})
+			if body := string(r.Resource.Body); err != nil || r.Resource.Version != 3 || r.Resource.Method != store.PATCH ||
+				!strings.Contains(body, `"active":false,"gender":"male","birthDate":"1990"`) {
+				t.Errorf("%s, %v", body, err)
+			}
+		})
 	}
 }
