@@ -56,7 +56,7 @@ type serveCommand struct {
 	AsyncKeep              time.Duration `name:"async-keep" default:"24h" env:"MERIDIAN_ASYNC_KEEP" placeholder:"TIME" help:"How long the answer to an asynchronous request is kept (${default})."`
 
 	MemoryLimit  sizeFlag      `name:"memory-limit" default:"1GiB" env:"MERIDIAN_MEMORY_LIMIT" placeholder:"SIZE" help:"Memory of the program, caches aside, beyond which garbage is collected more often; GOMEMLIMIT comes first (${default})."`
-	GCHeadroom   sizeFlag      `name:"gc-headroom" default:"24MiB" env:"MERIDIAN_GC_HEADROOM" placeholder:"SIZE" help:"Garbage that may always gather before it is collected; GOGC comes first (${default})."`
+	GCHeadroom   sizeFlag      `name:"gc-headroom" default:"16MiB" env:"MERIDIAN_GC_HEADROOM" placeholder:"SIZE" help:"Garbage that may always gather before it is collected; GOGC comes first (${default})."`
 	DoneTime     time.Duration `name:"done-time" default:"9600h" env:"MERIDIAN_DONE_TIME" placeholder:"TIME" help:"How long finished messages are kept, with the bytes that came; 0 for ever (${default}, 400 days)."`
 	CacheSize    sizeFlag      `name:"cache-size" default:"128MiB" env:"MERIDIAN_CACHE_SIZE" placeholder:"SIZE" help:"Block cache of the embedded store (${default})."`
 	MessageLimit sizeFlag      `name:"message-limit" default:"16MiB" env:"MERIDIAN_MESSAGE_LIMIT" placeholder:"SIZE" help:"Largest message (${default})."`
