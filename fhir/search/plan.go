@@ -10,6 +10,8 @@ package search
 //	token       code               ""                    718-7                 asked without a system
 //	            code               http://loinc.org      718-7                 system|code; all Values of a Scope: "system|"
 //	            code               NoSystem              718-7                 |code
+//	            code:text          ""                    the words of a text beside it: _hemoglobin_mass_volume
+//	            identifier:of-type system|code           the identifier's value; scope is its type
 //	string      name               ""                    folded text; each part is a key
 //	            name:py            ""                    pinyin, initials and inner characters of Han names
 //	            name:cut           ""                    (empty) a text was longer than MaxValue
@@ -22,6 +24,9 @@ package search
 //	number      probability        ""                    AppendRange(low, high)
 //	quantity    value-quantity     ""                    AppendRange: asked without a unit
 //	            value-quantity     system|code or |unit  AppendRange: asked with one
+//	            value-quantity     =g.m-3                AppendRange in base units, in place of system|code of UCUM
+//	special     near               lat, lon              AppendRange of a point
+//	full text   _content           ""                    a word; _text for the narrative
 //
 //	any         code               NoSystem              (empty) there is a value, but nothing to ask it by
 //

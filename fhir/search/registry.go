@@ -19,7 +19,7 @@ import (
 
 // Version changes when Index gives other facts for the same resource and
 // options; (*Registry).IndexVersion is what stores record.
-const Version = "4"
+const Version = "5"
 
 // DefaultZone is the zone of dates without one.
 const DefaultZone = "Asia/Shanghai"

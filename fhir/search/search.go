@@ -3,7 +3,7 @@
 //
 // Contract:
 //
-//	New(Options{Zone, BaseURL, Now}) (*Registry, error)          all R4 search parameters, compiled when a type is first used
+//	New(Options{Zone, BaseURL, Now, FullText, Codes}) (*Registry, error)          all R4 search parameters, compiled when a type is first used
 //	(*Registry).Param(typ, code) (*Param, bool); Params(typ) []*Param
 //	(*Registry).Index(root element.Node, into *Facts) error      keys and forward values; extractors are a trie per type,
 //	                                                             FHIRPath where an expression does not fit

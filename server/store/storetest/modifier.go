@@ -30,6 +30,7 @@ var modifierQueries = map[string][]string{
 
 // hierarchyQueries go by joins.
 var hierarchyQueries = map[string][]string{
+	"Patient":   {"_has:Observation:patient:component-code-value-quantity=http://loinc.org|8480-6$gt100", "_has:Observation:patient:code:text=glucose", "_filter=_has:Observation:patient:code-value-quantity eq \"15074-8$gt1\"", "_has:Observation:patient:value-quantity=gt1000|http://unitsofmeasure.org|umol/L"},
 	"Location":  {"partof:below=Location/1", "partof:above=2", "organization:below=f001"},
 	"Encounter": {"location:below=Location/1", "location:above=2", "service-provider:below=Organization/f001"},
 }
@@ -59,14 +60,21 @@ func randomModified(rnd *rand.Rand, p *search.Param, k search.Key) string {
 	switch {
 	case len(value) == 0:
 		return ""
+	case code == "_text" || code == "_content":
+		return code + "=" + []string{begin(), escaped(k.Value), escaped(k.Value) + " or x"}[rnd.IntN(3)]
 	case form == "text":
 		return code + []string{":text=", ":text=", ":code-text="}[rnd.IntN(3)] + begin()
 	case form == "of-type":
 		return k.Param + "=" + k.Scope + "|" + escaped(k.Value)
+	case form == "identifier":
+		return k.Param + "=" + []string{escaped(k.Value), escaped(strings.TrimPrefix(k.Scope, search.NoSystem)) + "|" + escaped(k.Value)}[rnd.IntN(2)]
 	case form != "":
 		return ""
-	case code == "_text" || code == "_content":
-		return code + "=" + []string{begin(), escaped(k.Value), escaped(k.Value) + " or x"}[rnd.IntN(3)]
+	case p.Kind == search.KindString:
+		from := rnd.IntN(len(value))
+		return code + []string{":contains=", ":contains=", ":exact="}[rnd.IntN(3)] + escaped(string(value[from:from+rnd.IntN(len(value)-from)+1]))
+	case p.Kind == search.KindReference && k.Scope != "":
+		return code + ":" + k.Scope + "=" + k.Value
 	case p.Kind == search.KindQuantity && strings.HasPrefix(k.Scope, "="):
 		return code + "=" + []string{"", "ge", "lt", "ap", "ne"}[rnd.IntN(5)] + fmt.Sprint(rnd.IntN(150)*rnd.IntN(1000)) + "|" + search.UCUMSystem + "|" + k.Scope[1:]
 	case p.Kind == search.KindURI && rnd.IntN(2) == 0:
