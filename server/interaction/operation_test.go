@@ -141,3 +141,31 @@ func TestOperationsAreFoundByLevelAndType(t *testing.T) {
 		}
 	}
 }
+
+// Whatever is sent, the parameters are values that agree with the definition, or issues.
+func FuzzOperationParameters(f *testing.F) {
+	f.Add(`{"resourceType":"Parameters","parameter":[{"name":"one","valueString":"a"},{"name":"pair","part":[{"name":"left","valueString":"x"}]}]}`, "many=urn:a&flag=true")
+	f.Add(`{"resourceType":"Patient"}`, "one=%20&number=1e3")
+	f.Add("", "one=a&period=2026&one=b")
+	f.Fuzz(func(t *testing.T, body, query string) {
+		r := paramReader{def: testDefinition()}
+		if tree, err := codec.Parse([]byte(body), codec.Options{}); err == nil {
+			r.body(tree.Root())
+		}
+		pairs, err := ParseQuery(query)
+		if err != nil {
+			return
+		}
+		r.pairs(pairs)
+		r.cardinality(r.def.Params, r.values, "")
+		if len(r.failed.Issues) > 0 {
+			return
+		}
+		for _, v := range r.values {
+			p := r.declared(v.Name)
+			if p == nil || len(p.Parts) == 0 && !v.Node.Valid() || p.primitive() && v.Node.Type().Name != p.Type {
+				t.Errorf("%q was taken as a value of what the definition does not have so", v.Name)
+			}
+		}
+	})
+}

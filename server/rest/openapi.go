@@ -89,9 +89,18 @@ func parameterRef(name string) object { return ref("parameters", name) }
 
 func schemaRef(name string) object { return ref("schemas", name) }
 
-// content is a body that is a resource.
+// content is a body that is a resource, in each format; the schema is that of JSON.
 func content(typ string) object {
-	return object{"application/fhir+json": object{"schema": schemaRef(typ)}}
+	out := object{}
+	for _, f := range interaction.Formats() {
+		switch {
+		case strings.HasSuffix(f, "+json"):
+			out[f] = object{"schema": schemaRef(typ)}
+		case strings.Contains(f, "/"):
+			out[f] = object{}
+		}
+	}
+	return out
 }
 
 func body(typ string) object {
