@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -13,10 +12,6 @@ import (
 	"meridian/fhir/fhirtest"
 	"meridian/fhir/schema"
 )
-
-// xmlExceptions are the official examples that do not come back from XML
-// token by token, each with its reason. The list only shrinks.
-var xmlExceptions = map[string]string{}
 
 // throughXML writes JSON as XML and reads it again.
 func throughXML(t *testing.T, json []byte, pretty bool) (xml, again []byte) {
@@ -111,10 +106,6 @@ func TestPublishedXML(t *testing.T) {
 	}
 	t.Logf("%d documents", n)
 }
-
-// besideDiv is an id that JSON may have beside the narrative's div, which is
-// the div's own attribute in XML: docs/format/xml.md.
-var besideDiv = regexp.MustCompile(`(,"_div":\{"id":"[^"]*"\})|("_div":\{"id":"[^"]*"\},)`)
 
 // Generated resources that together use every element of every type come back
 // value by value: XML has an order of its own and none of JSON's escapes.
