@@ -17,7 +17,7 @@
 //	AppendXML(dst, node, XMLOptions) ([]byte, error)  a resource as an XML document
 //	XMLReader                                         XML to JSON, for those who work on JSON, and places back again
 //	StoredMeta(body) (Meta, tail)                     id, version and time from the fixed place of a stored body, without a parse
-//	CheckSyntax(src, Options)                          whether a body that is no resource, such as a JSON Patch, is JSON
+//	CheckSyntax(src, Options) error                   whether a body that is no resource, such as a JSON Patch, is JSON
 //
 // What a tree keeps, and AppendJSON writes again to the letter: every value as
 // spelled (1.10e3, "A/B"), the order of members, nulls in the arrays of
