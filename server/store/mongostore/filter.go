@@ -159,11 +159,12 @@ func prefixBounds(k search.Key) bson.D {
 	return bounds
 }
 
-// containsPattern is a text in the value of a posting of a parameter, with or without a scope.
+// containsPattern is a text in the value of a posting of a parameter, with or
+// without a scope: behind the text no bare bar follows, so it is not in the scope.
 func containsPattern(e search.Contains) bson.Regex {
 	return bson.Regex{
 		Pattern: "^" + regexp.QuoteMeta(paramText(e.Param)) +
-			`(?:(?:[^\\|]|\\.)*\|)?(?:[^\\|]|\\.)*` + regexp.QuoteMeta(escape(e.Text)),
+			`(?:(?:[^\\|]|\\.)*\|)?(?:[^\\|]|\\.)*` + regexp.QuoteMeta(escape(e.Text)) + `(?:[^\\|]|\\.)*\z`,
 		Options: "s",
 	}
 }

@@ -36,7 +36,7 @@ func TestFilter(t *testing.T) {
 		{"a prefix without a scope leaves scoped postings out", search.Prefix{Key: search.Key{Param: "name", Value: "zh"}},
 			`{"k":{"$elemMatch":{"$gte":"name=zh","$lt":"name=zi","$not":{"$regularExpression":{"pattern":"^(?:[^\\\\|]|\\\\.)*\\|","options":"s"}}}}}`},
 		{"contains is a pattern bounded by the parameter", search.Contains{Param: "name", Text: "a.b"},
-			`{"k":{"$regularExpression":{"pattern":"^name=(?:(?:[^\\\\|]|\\\\.)*\\|)?(?:[^\\\\|]|\\\\.)*a\\.b","options":"s"}}}`},
+			`{"k":{"$regularExpression":{"pattern":"^name=(?:(?:[^\\\\|]|\\\\.)*\\|)?(?:[^\\\\|]|\\\\.)*a\\.b(?:[^\\\\|]|\\\\.)*\\z","options":"s"}}}`},
 		{"a box has all bounds on one element", search.Box{Param: "date", LoMin: "2", LoMax: "4", HiMax: "9"},
 			`{"r":{"$elemMatch":{"p":"date=","lo":{"$gte":"2","$lt":"4"},"hi":{"$lt":"9"}}}}`},
 		{"present is any posting of the parameter", search.Present{Param: "code"}, `{"k":{"$elemMatch":{"$gte":"code=","$lt":"code>"}}}`},

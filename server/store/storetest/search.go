@@ -75,6 +75,7 @@ func leafCases() []struct {
 		{"contains across a space", search.Contains{Param: "note", Text: "t is n"}, []string{"o6"}},
 		{"contains beyond ascii", search.Contains{Param: "note", Text: "血"}, []string{"o5"}},
 		{"contains in every scope", search.Contains{Param: "code", Text: "a"}, []string{"o1", "o3", "o4", "o5"}},
+		{"contains looks at values, not at scopes", search.Contains{Param: "subject", Text: "a"}, nil},
 		{"box: low at least", search.Box{Param: "date", LoMin: "2021"}, []string{"o2", "o3", "o4"}},
 		{"box: low below", search.Box{Param: "date", LoMax: "2021"}, []string{"o1", "o4"}},
 		{"box: high at least", search.Box{Param: "date", HiMin: "2023"}, []string{"o2", "o3", "o4"}},
