@@ -104,7 +104,7 @@ type searchCursor struct {
 	Total int       // of the first page, -1 when it had none
 	After *rowPlace // the last row of the page before; nil for the first page
 	// Trail are the places of the pages before, the nearest first: what After
-	// was for each. It is cut at maxTrail bytes.
+	// was for each. It is bounded by wantTrail and maxTrail.
 	Trail []*rowPlace
 	// Rest, when not nil, asks for more of what the page includes.
 	Rest *rest
@@ -119,9 +119,14 @@ type rest struct {
 	Number uint64    // the last one that a step of searches gave
 }
 
-// maxTrail bounds the pages before that a cursor remembers, in bytes: some 80
-// to 200 pages. From there `previous` leads back so far; `first` always.
-const maxTrail = 2 << 10
+// The pages before that a cursor remembers: nearTrail of them, and more up to wantTrail bytes, some 20 without a sort; never
+// more than maxTrail bytes. `previous` leads back so far; `first` always. Links carry it both ways: with 2 KiB a page deep
+// in a walk cost 1.7 times the first.
+const (
+	nearTrail = 5
+	wantTrail = 256
+	maxTrail  = 2 << 10
+)
 
 // Layout: total+1 as uvarint; place; number of places of the trail as uvarint
 // and the places; 0, or 1 and the rest; the query.
@@ -132,7 +137,7 @@ func (c *searchCursor) append(dst []byte) []byte {
 	n := 0
 	for _, p := range c.Trail {
 		longer := p.append(trail)
-		if len(longer) > maxTrail {
+		if len(longer) > maxTrail || n >= nearTrail && len(longer) > wantTrail {
 			break
 		}
 		trail = longer

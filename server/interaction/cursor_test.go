@@ -84,11 +84,18 @@ func TestTheTrailOfACursorIsBounded(t *testing.T) {
 		c.Trail = append(c.Trail, &rowPlace{Cursor: search.Cursor{Values: []*string{&text}, Number: uint64(i)}})
 	}
 	var got searchCursor
-	if err := got.parse(c.append(nil)); err != nil || len(got.Trail) < 10 || len(c.append(nil)) > maxTrail+64 {
+	if err := got.parse(c.append(nil)); err != nil || len(got.Trail) != nearTrail || len(c.append(nil)) > maxTrail+64 {
 		t.Fatalf("%d places, %v", len(got.Trail), err)
 	}
 	if diff := cmp.Diff(c.Trail[:len(got.Trail)], got.Trail); diff != "" {
 		t.Error(diff)
+	}
+	for _, p := range c.Trail {
+		p.Values = nil
+	}
+	got = searchCursor{}
+	if err := got.parse(c.append(nil)); err != nil || len(got.Trail) < 20 || len(c.append(nil)) > wantTrail+16 {
+		t.Errorf("%d short places, %v", len(got.Trail), err)
 	}
 }
 
