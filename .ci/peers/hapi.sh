@@ -7,13 +7,13 @@
 #   .ci/peers/hapi.sh check           only: does HAPI start, and does the load tool find our server right (30 patients)
 #
 # BENCH is the folder of the load tool, the generator and HAPI's build (default ../shared/bench beside the checkout). PHASES are
-# prefixes of the phases to run; without it all that this server has (no chains, no $everything yet). It installs PostgreSQL,
+# prefixes of the phases to run; without it all of them. It installs PostgreSQL,
 # a JDK and Maven where they are missing, takes the PostgreSQL cluster of Debian's package, and stops what it started.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 BENCH=${BENCH:-../shared/bench}
 WORK=${WORK:-$(mktemp -d)}
-PHASES=${PHASES:-create,read,search_subject,search_family,search_value,search_sort,search_include,search_count}
+PHASES=${PHASES:-create,read,search,everything}
 HAPI_PORT=${HAPI_PORT:-18080} OUR_PORT=${OUR_PORT:-18081} SEED=${SEED:-20261121}
 mode=run patients=${1:-300} seconds=${2:-8}
 if [ "${1:-}" = check ]; then mode=check patients=30 seconds=1; fi
