@@ -51,10 +51,15 @@ func BenchmarkMap20OBX(b *testing.B) {
 	}
 	m := l.Find(Input{"hl7v2", "ORU_R01"})
 	src := &Source{ID: "H001"}
-	for _, charset := range []hl7v2.Charset{hl7v2.UTF8, hl7v2.GB18030} {
-		raw := benchMessage(b, charset)
+	for _, c := range []struct {
+		name string
+		raw  []byte
+	}{
+		{"utf8", benchMessage(b, hl7v2.UTF8)}, {"gb18030", benchMessage(b, hl7v2.GB18030)}, {"gate", files(b)["oru_r01"]},
+	} {
+		raw := c.raw
 		for _, heap := range []int{0, 64 << 20} {
-			name := strings.ReplaceAll(string(charset), " ", "")
+			name := c.name
 			if heap > 0 {
 				name += "-heap"
 			}

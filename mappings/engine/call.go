@@ -157,7 +157,10 @@ func (c *compiler) compileCall(e *schema.Element, t *schema.Type, y *ynode) leaf
 	return leaf{sure: fn.sure, emit: func(rt *run, b []byte) ([]byte, bool) {
 		// Arguments are values, never calls: one call at a time.
 		k := &rt.call
-		k.rt, k.args, k.suffix = rt, args, ""
+		k.args = args
+		if k.suffix != "" { // a write of a pointer costs while the collector runs
+			k.suffix = ""
+		}
 		if fn.strict && !k.any(0) {
 			return b, false
 		}
@@ -166,7 +169,9 @@ func (c *compiler) compileCall(e *schema.Element, t *schema.Type, y *ynode) leaf
 		if !ok {
 			return b[:mark], false
 		}
-		rt.suffix = k.suffix
+		if fn.choice {
+			rt.suffix = k.suffix
+		}
 		return b, true
 	}}
 }

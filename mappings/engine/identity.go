@@ -48,10 +48,12 @@ func (rt *run) part(p *idPart) string {
 	return k.text
 }
 
-// space sets the namespace of the source; it is kept while the sources of following runs are the same.
+// space sets the namespace and the prefixes of the source; they are kept while the sources of following runs are the same.
 func (rt *run) space(source string) {
 	if rt.spaceOf != source || rt.spaceOf == "" {
 		rt.spaceOf, rt.spaceID = source, uuid.NewSHA1(spaceID, []byte(source))
+		rt.prefix = "urn:meridian:source:" + source + ":"
+		rt.prefixItem, rt.prefixJSON = rt.prefix+"item", appendEscaped(rt.prefixJSON[:0], rt.prefix)
 	}
 }
 

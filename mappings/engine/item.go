@@ -9,16 +9,22 @@ import (
 // plainName strips the decorations that laboratories put before a name.
 func plainName(s string) string {
 	s = strings.TrimSpace(s)
-	for {
+	for decorated(s) {
 		t := strings.TrimLeft(s, "*★▲△ ")
 		for _, p := range [...]string{"(干化学)", "（干化学）", "(全自动)", "（全自动）"} {
 			t = strings.TrimPrefix(t, p)
 		}
 		if t == s {
-			return s
+			break
 		}
 		s = t
 	}
+	return s
+}
+
+// decorated says that a name may begin with a decoration: by its first byte, that of ★▲△ or of a bracket included.
+func decorated(s string) bool {
+	return s != "" && (s[0] == '*' || s[0] == ' ' || s[0] == '(' || s[0] == "★"[0] || s[0] == "（"[0])
 }
 
 // unitFits says whether a row of the item table is meant for the unit. A row

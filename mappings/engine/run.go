@@ -30,10 +30,12 @@ type run struct {
 	byID     map[uuid.UUID]int32
 	dups     map[uuid.UUID]int
 
-	spaceOf    string // the source that spaceID and the systems below are of
+	spaceOf    string // the source that spaceID and the prefixes are of
 	spaceID    uuid.UUID
-	itemSystem string
 	prefix     string // "urn:meridian:source:<id>:"
+	prefixItem string // the prefix and "item"
+	prefixJSON []byte // the prefix as it stands in a JSON string
+	itemSystem string
 	keyBuf     []byte
 
 	out     []byte   // the transaction
@@ -143,9 +145,8 @@ func (rt *run) start(m *Map, tree *source.Tree, src *Source, received time.Time)
 		rt.zone = defaultZone
 	}
 	rt.space(src.id())
-	rt.prefix = "urn:meridian:source:" + src.id() + ":"
 	if rt.itemSystem = src.ItemSystem; rt.itemSystem == "" {
-		rt.itemSystem = rt.prefix + "item"
+		rt.itemSystem = rt.prefixItem
 	}
 	if cap(rt.vars) < m.slots {
 		rt.vars = make([]source.Node, m.slots)
@@ -153,6 +154,7 @@ func (rt *run) start(m *Map, tree *source.Tree, src *Source, received time.Time)
 	rt.vars = rt.vars[:m.slots]
 	clear(rt.vars)
 	rt.vars[0], rt.moreSlot = tree.Root(), -1
+	rt.call.rt = rt
 	rt.scopes = append(rt.scopes[:0], scopeInstance{def: -1, outer: -1})
 	if cap(rt.byRule) < len(m.resources) {
 		rt.byRule = make([][]int32, len(m.resources))

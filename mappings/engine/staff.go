@@ -35,7 +35,7 @@ func (c *call) appendLogical(b []byte, kind, id, name string) ([]byte, bool) {
 	b = append(b, '{')
 	if id != "" {
 		b = append(b, `"identifier":{"system":"`...)
-		b = appendEscaped(b, c.rt.prefix)
+		b = append(b, c.rt.prefixJSON...)
 		b = append(append(b, kind...), `","value":`...)
 		b = append(appendString(b, id), '}')
 		if name != "" {

@@ -90,6 +90,9 @@ func (rt *run) stamp(s string, n source.Node) *timeEntry {
 
 // placeholderTime knows 00000000, 00010101 and 19000101, which stand for "not known" in hospital databases.
 func placeholderTime(s string) bool {
+	if s != "" && s[0] >= '2' && s[0] <= '9' { // none begins so
+		return false
+	}
 	if strings.Trim(s, "0-/: T.") == "" {
 		return true
 	}

@@ -53,16 +53,19 @@ func (t *Tree) Forget() {
 	clear(t.ignored)
 }
 
-// Leaves walks the leaves that say something (present or null) and tells for
+// Leaves walks the leaves that say something (present or null), in the order of the record, and tells for
 // each whether it, or a field or component around it, was used, and whether it
-// or anything around it was ignored. Parents stand before their children in
-// the arena, so that one pass hands marks down; it leaves the bits as they end.
+// or anything around it was ignored. Parents come before their children, so
+// that one pass hands marks down; it leaves the bits as they end.
 func (t *Tree) Leaves(yield func(n Node, used, ignored bool)) {
-	for i := range t.nodes {
+	if len(t.nodes) == 0 {
+		return
+	}
+	for i := int32(0); ; {
 		d := &t.nodes[i]
 		w, bit := i>>6, uint64(1)<<(uint(i)&63)
 		if i > 0 {
-			p := int(d.parent)
+			p := d.parent
 			pw, pbit := p>>6, uint64(1)<<(uint(p)&63)
 			if t.ignored[pw]&pbit != 0 {
 				t.ignored[w] |= bit
@@ -72,8 +75,19 @@ func (t *Tree) Leaves(yield func(n Node, used, ignored bool)) {
 			}
 		}
 		if d.first == 0 && !d.object && d.state >= Null {
-			yield(Node{t, int32(i)}, t.used[w]&bit != 0, t.ignored[w]&bit != 0)
+			yield(Node{t, i}, t.used[w]&bit != 0, t.ignored[w]&bit != 0)
 		}
+		if d.first != 0 {
+			i = d.first
+			continue
+		}
+		for t.nodes[i].next == 0 {
+			if i == 0 {
+				return
+			}
+			i = t.nodes[i].parent
+		}
+		i = t.nodes[i].next
 	}
 }
 

@@ -26,6 +26,7 @@
 package source
 
 import (
+	"math/bits"
 	"strconv"
 	"sync"
 )
@@ -50,11 +51,23 @@ type node struct {
 	next       int32
 	parent     int32
 	ord        int32 // position among the siblings of its name, from 0; of a v2 segment its occurrence in the message, from 1
-	// mask has a bit for the names 1 to 63 of the children, so that asking a segment for a field that it does not have costs nothing.
+	// mask has a bit for each position (see position) 1 to 63 among the children, so that asking a segment for a field that it
+	// does not have costs nothing.
 	mask   uint64
 	name   Sym
 	state  State
 	object bool
+	sorted bool // the children, fields or components, stand side by side in the arena, in the order of their names
+	escape bool // the text may have escapes
+	parts  bool // the text may have components
+}
+
+// position of a field in its segment or of a component in its field, which the mask has a bit for when it is less than 64.
+func (y Sym) position() Sym {
+	if y > MaxField {
+		return y - MaxField
+	}
+	return y
 }
 
 // Tree is one record. The root is node 0.
@@ -191,7 +204,7 @@ func (n Node) plain() string {
 	switch {
 	case d.state != Present:
 		return ""
-	case n.t.unesc == nil:
+	case !d.escape || n.t.unesc == nil:
 		return n.t.textOf(d)
 	}
 	s, _ := n.t.unesc(n.t.textOf(d))
@@ -247,11 +260,22 @@ func (n Node) Child(name Sym) Node {
 	}
 	nodes := n.t.nodes
 	d := &nodes[n.i]
-	if name < 64 && d.mask>>name&1 == 0 {
+	if d.first == 0 {
+		if name == n.t.one && !d.object {
+			return n
+		}
 		return Node{}
 	}
-	if d.first == 0 && !d.object && name == n.t.one {
-		return n
+	if at := name.position(); d.sorted && at < 64 {
+		// A segment has fields, a field has components.
+		if d.object == (name > MaxField) || d.mask>>at&1 == 0 {
+			return Node{}
+		}
+		i := d.first + int32(bits.OnesCount64(d.mask&(1<<at-1)))
+		for nodes[i].name != name { // past the repetitions of those before
+			i++
+		}
+		return Node{n.t, i}
 	}
 	for i := d.first; i != 0; i = nodes[i].next {
 		if nodes[i].name == name {
@@ -266,10 +290,14 @@ func (n Node) NextSame() Node {
 	if n.t == nil {
 		return Node{}
 	}
-	name := n.t.nodes[n.i].name
-	for i := n.t.nodes[n.i].next; i != 0; i = n.t.nodes[i].next {
-		if n.t.nodes[i].name == name {
+	nodes := n.t.nodes
+	d := &nodes[n.i]
+	for i := d.next; i != 0; i = nodes[i].next {
+		if nodes[i].name == d.name {
 			return Node{n.t, i}
+		}
+		if nodes[d.parent].sorted {
+			break
 		}
 	}
 	return Node{}
@@ -343,8 +371,10 @@ func (b *builder) add(parent int32, name Sym, start, end int, state State, objec
 		b.t.nodes = append(b.t.nodes, n)
 		return i
 	}
-	if name < 64 {
-		b.t.nodes[parent].mask |= 1 << name
+	known := true
+	if at := name.position(); at < 64 {
+		known = b.t.nodes[parent].mask>>at&1 != 0
+		b.t.nodes[parent].mask |= 1 << at
 	}
 	prev := b.last[parent]
 	b.last[parent] = i
@@ -357,7 +387,7 @@ func (b *builder) add(parent int32, name Sym, start, end int, state State, objec
 		// a segment: the format numbers it
 	} else if p.name == name {
 		n.ord = p.ord + 1
-	} else {
+	} else if known {
 		for j := b.t.nodes[parent].first; j != 0; j = b.t.nodes[j].next {
 			if b.t.nodes[j].name == name {
 				n.ord = b.t.nodes[j].ord + 1

@@ -71,7 +71,8 @@ func FromV2(m *hl7v2.Message, g hl7v2.Tree) *Tree {
 	}
 	t.origin = v2Origin
 	b, scratch := newBuilder(t)
-	w := v2Builder{builder: b, d: d}
+	w := v2Builder{builder: b}
+	w.learn(d)
 	root := b.add(-1, b.sym(g.Structure), 0, 0, Present, true)
 	w.group(root, g.Root)
 	b.done(scratch)
@@ -81,7 +82,30 @@ func FromV2(m *hl7v2.Message, g hl7v2.Tree) *Tree {
 // v2Builder splits the fields of segments.
 type v2Builder struct {
 	*builder
-	d hl7v2.Delimiters
+	d      hl7v2.Delimiters
+	senses [256]sense // of each byte of the text
+}
+
+// sense is what a byte may mean in a segment; a byte can have several where a sender chose the same twice.
+type sense uint8
+
+const (
+	fieldSense sense = 1 << iota
+	repetitionSense
+	partSense // a component or sub-component ends
+	escapeSense
+)
+
+func (b *v2Builder) learn(d hl7v2.Delimiters) {
+	b.d = d
+	for _, k := range [...]struct {
+		sign byte
+		s    sense
+	}{{d.Field, fieldSense}, {d.Repetition, repetitionSense}, {d.Component, partSense}, {d.Subcomponent, partSense}, {d.Escape, escapeSense}} {
+		if k.sign != 0 { // 0 is no delimiter
+			b.senses[k.sign] |= k.s
+		}
+	}
 }
 
 func (b *builder) sym(name string) Sym {
@@ -99,26 +123,41 @@ func (b *v2Builder) group(at int32, g *hl7v2.Group) {
 	}
 }
 
-// segment adds a segment with its fields. Its text is its name.
+// segment adds a segment with its fields side by side, then what stands below each. Its text is its name.
 func (b *v2Builder) segment(at int32, s hl7v2.Segment) {
 	name, raw, start := s.Name(), s.Raw(), s.Offset()
 	end := start + len(raw)
 	i := b.add(at, b.sym(name), start, start+len(name), Present, true)
-	b.t.nodes[i].ord = int32(s.Occurrence())
+	b.t.nodes[i].ord, b.t.nodes[i].sorted = int32(s.Occurrence()), true
 	f, from := 1, start+len(name)+1
 	if name == "MSH" && from <= end { // MSH-1 and MSH-2 are the delimiters themselves
 		stop := b.cut(from, end, b.d.Field)
 		b.add(i, Field(1), from-1, from, Present, false)
-		b.add(i, Field(2), from, stop, Present, false)
+		j := b.add(i, Field(2), from, stop, Present, false)
+		b.t.nodes[j].escape = true
 		f, from = 3, stop+1
 	}
 	for ; from <= end && f <= MaxField; f++ {
-		stop := b.cut(from, end, b.d.Field)
+		stop, held := b.fieldEnd(from, end)
 		if stop > from {
-			b.field(i, Field(f), from, stop)
+			b.field(i, Field(f), from, stop, held)
 		}
 		from = stop + 1
 	}
+	b.split(i, b.d.Component)
+}
+
+// fieldEnd gives the offset of the next field delimiter in [start, end), or end, and what may stand before it.
+func (b *v2Builder) fieldEnd(start, end int) (stop int, held sense) {
+	text := b.t.text[:end]
+	for i := start; i < len(text); i++ {
+		s := b.senses[text[i]]
+		if s&fieldSense != 0 {
+			return i, held
+		}
+		held |= s
+	}
+	return end, held
 }
 
 // cut gives the offset of the first sep in [start, end), or end; 0 is no delimiter.
@@ -132,16 +171,20 @@ func (b *v2Builder) cut(start, end int, sep byte) int {
 }
 
 // field adds the repetitions of a field. An empty one among others has a node, so that the others keep their numbers.
-func (b *v2Builder) field(at int32, name Sym, start, end int) {
+func (b *v2Builder) field(at int32, name Sym, start, end int, held sense) {
+	if held&repetitionSense == 0 {
+		b.value(at, name, start, end, held)
+		return
+	}
 	for start <= end {
 		stop := b.cut(start, end, b.d.Repetition)
-		b.value(at, name, start, stop, b.d.Component)
+		b.value(at, name, start, stop, held)
 		start = stop + 1
 	}
 }
 
-// value adds a repetition with its components (below is the component delimiter), or a component with its sub-components.
-func (b *v2Builder) value(at int32, name Sym, start, end int, below byte) {
+// value adds a repetition, a component or a sub-component; held is what its text may have.
+func (b *v2Builder) value(at int32, name Sym, start, end int, held sense) {
 	state := Present
 	switch b.t.text[start:end] {
 	case "":
@@ -149,23 +192,38 @@ func (b *v2Builder) value(at int32, name Sym, start, end int, below byte) {
 	case `""`:
 		state = Null
 	}
-	i := b.add(at, name, start, end, state, false)
-	if state != Present || below == 0 {
-		return
-	}
+	d := &b.t.nodes[b.add(at, name, start, end, state, false)]
+	d.escape, d.parts = held&escapeSense != 0, state == Present && held&partSense != 0
+}
+
+// split adds what the children of a node have between sep: their components, or below them their sub-components.
+func (b *v2Builder) split(at int32, sep byte) {
 	next := b.d.Subcomponent
-	if below == next {
+	if sep == next {
 		next = 0
 	}
-	if b.cut(start, end, below) == end && b.cut(start, end, next) == end {
+	if sep == 0 {
 		return
 	}
-	for k := 1; start <= end && k <= MaxComponent; k++ {
-		stop := b.cut(start, end, below)
-		if stop > start {
-			b.value(i, Component(k), start, stop, next)
+	for i := b.t.nodes[at].first; i != 0; i = b.t.nodes[i].next {
+		d := &b.t.nodes[i]
+		start, end := int(d.start), int(d.end)
+		if !d.parts || b.cut(start, end, sep) == end && b.cut(start, end, next) == end {
+			continue
 		}
-		start = stop + 1
+		d.sorted = true
+		held := partSense
+		if d.escape {
+			held |= escapeSense
+		}
+		for k := 1; start <= end && k <= MaxComponent; k++ {
+			stop := b.cut(start, end, sep)
+			if stop > start {
+				b.value(i, Component(k), start, stop, held)
+			}
+			start = stop + 1
+		}
+		b.split(i, next)
 	}
 }
 
