@@ -17,8 +17,8 @@ func rats(t *testing.T, texts ...string) (out []*big.Rat) {
 	return out
 }
 
-// Expected values are those of Excel's AVERAGE, VAR.S, STDEV.S, PERCENTILE.INC,
-// SKEW, KURT, SLOPE, INTERCEPT for the same numbers; the first list is that of the manual for SKEW and KURT.
+// Expected values are those that Python 3.11's statistics (mean, variance, stdev, quantiles inclusive, linear_regression) and SciPy's
+// skew and kurtosis with bias=False print for the same numbers.
 func TestStatistics(t *testing.T) {
 	s := newSample(rats(t, "3", "4", "5", "2", "3", "4", "5", "6", "4", "7"), rats(t, "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"))
 	for name, c := range map[string]struct {
