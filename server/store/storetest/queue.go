@@ -189,6 +189,10 @@ func testQueueLeases(t *testing.T, s *suite) {
 			t.Errorf("after: %v", itemBodies(got))
 		}
 	})
+	testQueueLeasers(t, s)
+}
+
+func testQueueLeasers(t *testing.T, s *suite) {
 	t.Run("many leasers never hold one item twice", func(t *testing.T) {
 		q := s.newQueue(t)
 		var bodies []string

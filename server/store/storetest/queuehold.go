@@ -53,6 +53,11 @@ func testQueueHold(t *testing.T, s *suite) {
 		}
 		q.counts("m", map[store.State]int{store.Pending: 1})
 	})
+	testQueueTaken(t, s)
+}
+
+// testQueueTaken: removed and cancelled items.
+func testQueueTaken(t *testing.T, s *suite) {
 	t.Run("a removed item is no more, and its key is free", func(t *testing.T) {
 		q := s.newQueue(t)
 		ids := q.add("m", "done", "parked", "leased", "pending")

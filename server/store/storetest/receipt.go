@@ -100,6 +100,12 @@ func testReceipt(t *testing.T, s *suite) {
 			t.Errorf("%v, %v", changes, err)
 		}
 	})
+	testReceiptRefused(t, s)
+	testReceipts(t, s)
+}
+
+// testReceiptRefused: what is not written, and where a key ends.
+func testReceiptRefused(t *testing.T, s *suite) {
 	t.Run("a write that fails leaves no receipt", func(t *testing.T) {
 		st := s.newStore(t)
 		w := st.next(t, Sample{Type: "Patient", ID: "a"})
@@ -121,7 +127,6 @@ func testReceipt(t *testing.T, s *suite) {
 			t.Error(err)
 		}
 	})
-	testReceipts(t, s)
 }
 
 func testReceipts(t *testing.T, s *suite) {
