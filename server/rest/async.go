@@ -36,7 +36,7 @@ import (
 //
 // The body of the job:
 //
-//	{"method":"POST","target":"/fhir","header":{"Prefer":["return=minimal"]},"hash":""}
+//	{"method":"POST","target":"/fhir","header":{"Prefer":["respond-async, return=minimal"]}}
 //	the request's body, gzip
 //
 // A transaction is carried out once however often its job runs: its commit has a receipt
@@ -107,27 +107,12 @@ type asyncHead struct {
 }
 
 // asyncHeaders are what a request means by itself; others are of its connection.
-var asyncHeaders = []string{"Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "If-None-Exist", "If-Modified-Since"}
-
-// prefersAsync takes respond-async out of the header Prefer.
-func prefersAsync(values []string) (rest []string, async bool) {
-	for _, v := range values {
-		for part := range strings.FieldsFuncSeq(v, func(r rune) bool { return r == ',' || r == ';' }) {
-			if part = strings.TrimSpace(part); part == "respond-async" {
-				async = true
-			} else if part != "" {
-				rest = append(rest, part)
-			}
-		}
-	}
-	return rest, async
-}
+var asyncHeaders = []string{"Content-Type", "Prefer", "Idempotency-Key", "If-Match", "If-None-Match", "If-None-Exist", "If-Modified-Since"}
 
 // startAsync makes a job of the request, where it asks for that and it can be; done says that it was answered.
 // Issue codes: those of readBody; throttled when too many wait; too-long when the store does not take the body.
 func (x *call) startAsync() (done bool, err error) {
-	prefer, wanted := prefersAsync(x.Request().Header["Prefer"])
-	if !wanted || !asynchronous(x.interaction) || x.Request().Method == http.MethodHead || x.h.jobs == nil || runOf(x.ctx) != nil {
+	if !x.async || !asynchronous(x.interaction) || x.Request().Method == http.MethodHead || x.h.jobs == nil || runOf(x.ctx) != nil {
 		return false, nil
 	}
 	jobs := x.h.jobs()
@@ -145,7 +130,7 @@ func (x *call) startAsync() (done bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	add, err := x.asyncJob(prefer, body)
+	add, err := x.asyncJob(body)
 	if err != nil {
 		return true, err
 	}
@@ -188,10 +173,10 @@ func (x *call) isOver(jobs *job.Runner, id string) bool {
 }
 
 // asyncJob puts a request into the body of a job.
-func (x *call) asyncJob(prefer []string, body []byte) (job.NewJob, error) {
+func (x *call) asyncJob(body []byte) (job.NewJob, error) {
 	target := *x.Request().URL
 	target.RawQuery = x.query
-	head := asyncHead{Method: x.Request().Method, Target: target.RequestURI(), Header: http.Header{"Prefer": prefer}}
+	head := asyncHead{Method: x.Request().Method, Target: target.RequestURI(), Header: http.Header{}}
 	for _, name := range asyncHeaders {
 		if v := x.Request().Header[name]; len(v) > 0 {
 			head.Header[name] = v
@@ -244,6 +229,14 @@ func gzipped(dst, body []byte) ([]byte, error) {
 	return b.Bytes(), err
 }
 
+func gunzipped(packed []byte) ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(z)
+}
+
 func cutAsync(body []byte) (head asyncHead, packed []byte, err error) {
 	line, packed, _ := bytes.Cut(body, []byte("\n"))
 	return head, packed, json.Unmarshal(line, &head)
@@ -272,11 +265,7 @@ func (h *Handler) runAsync(ctx context.Context, t *job.Task) error {
 	if err != nil {
 		return job.Permanent(err)
 	}
-	z, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return job.Permanent(err)
-	}
-	body, err := io.ReadAll(z)
+	body, err := gunzipped(packed)
 	if err != nil {
 		return job.Permanent(err)
 	}
@@ -416,11 +405,7 @@ func asyncStatus(x *call) error {
 	if err != nil {
 		return err
 	}
-	z, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return err
-	}
-	answer, err := io.ReadAll(z)
+	answer, err := gunzipped(packed)
 	if err != nil {
 		return err
 	}

@@ -95,7 +95,6 @@ func (x *call) sendData(status int, body []byte) error {
 	if !isMediaType(typ) {
 		typ = "application/octet-stream"
 	}
-	x.status = status
 	return x.transmit(status, []string{typ}, data)
 }
 

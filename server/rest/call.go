@@ -33,6 +33,7 @@ type call struct {
 	pretty  bool
 	lenient bool
 	prefer  interaction.Return
+	async   bool // Prefer: respond-async
 	status  int
 	body    []byte           // buffer of the request's body
 	out     []byte           // buffer of the answer

@@ -98,7 +98,7 @@ func (x *call) checkFormat() error {
 		x.format = formatJSON
 		return issue.New(issue.NotSupported, "format.ndjson", "NDJSON is a format of searches only", "").WithStatus(http.StatusNotAcceptable)
 	}
-	if _, async := prefersAsync(x.Request().Header["Prefer"]); async && x.h.jobs != nil {
+	if x.async && x.h.jobs != nil {
 		x.format = formatJSON
 		return issue.New(issue.NotSupported, "format.ndjson", "an asynchronous answer is a Bundle and has no NDJSON form", "").WithStatus(http.StatusNotAcceptable)
 	}
@@ -139,6 +139,8 @@ func (x *call) readPrefer(values []string) {
 	for _, v := range values {
 		for part := range strings.FieldsFuncSeq(v, func(r rune) bool { return r == ',' || r == ';' }) {
 			switch strings.TrimSpace(part) {
+			case "respond-async":
+				x.async = true
 			case "return=minimal":
 				x.prefer = interaction.ReturnMinimal
 			case "return=representation":

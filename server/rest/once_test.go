@@ -220,6 +220,24 @@ func (q lostQueue) Lease(context.Context, string, int, time.Duration) ([]store.I
 
 func (q lostQueue) Finish(context.Context, []store.Result) error { return nil }
 
+// The answer of a job is JSON, also where the form of a search asks for another format; one that no asynchronous answer has is refused in it.
+func TestAsyncSearchByForm(t *testing.T) {
+	srv := newServer(t, mapBackend)
+	for format, want := range map[string]string{"xml": `"type":"searchset"`, "ndjson": "406 Not Acceptable"} {
+		rec := ask(srv.handler, "POST", "/fhir/Patient/_search", "active=true&_format="+format, "Prefer: return=minimal, respond-async", "Content-Type: application/x-www-form-urlencoded")
+		if rec.Code != http.StatusAccepted {
+			t.Fatalf("%s: %d %s", format, rec.Code, rec.Body)
+		}
+		if err := srv.jobs.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		location := strings.TrimPrefix(rec.Header().Get("Content-Location"), "http://example.org")
+		if rec := ask(srv.handler, "GET", location, ""); rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), want) || strings.Contains(rec.Body.String(), "Binary") {
+			t.Errorf("%s: %d %s", format, rec.Code, rec.Body)
+		}
+	}
+}
+
 // Too many that wait are refused, and what is too large to be kept says so after it was carried out.
 func TestAsyncLimits(t *testing.T) {
 	srv := newServerWith(t, mapBackend, interaction.Limits{}, rest.Options{Async: rest.AsyncOptions{Waiting: 2, AnswerBytes: 100}})

@@ -25,7 +25,7 @@ func openAPI(x *call) error {
 	if x.h.openAPI.err != nil {
 		return x.h.openAPI.err
 	}
-	return x.sendAs(http.StatusOK, "application/json", x.h.openAPI.body)
+	return x.transmit(http.StatusOK, []string{"application/json"}, x.h.openAPI.body)
 }
 
 func buildOpenAPI(s *interaction.Service) ([]byte, error) {
@@ -251,8 +251,7 @@ func (b *apiBuilder) operation(typ, name, tag string, level interaction.Level) {
 		if !d.AffectsState && primitive {
 			b.endpoint(path, "get", id, tag, "$"+name, object{"description": d.Documentation, "parameters": params, "responses": out})
 		}
-		takes := "Parameters"
-		b.endpoint(path, "post", id+"-post", tag, "$"+name, object{"description": d.Documentation, "requestBody": object{"content": content(takes)}, "responses": out})
+		b.endpoint(path, "post", id+"-post", tag, "$"+name, object{"description": d.Documentation, "requestBody": object{"content": content("Parameters")}, "responses": out})
 	}
 }
 
@@ -324,11 +323,11 @@ func typeSchemas() object {
 	var add func(id schema.ID)
 	add = func(id schema.ID) {
 		t := schema.ByID(id)
-		if t.Kind == schema.Primitive || t.Name == "Resource" || out[schemaName(t)] != nil {
+		if t.Kind == schema.Primitive || t.Name == "Resource" || out[t.Name] != nil {
 			return
 		}
-		out[schemaName(t)] = object{} // while it is made
-		out[schemaName(t)] = typeSchema(t, add)
+		out[t.Name] = object{} // while it is made
+		out[t.Name] = typeSchema(t, add)
 	}
 	for _, name := range schema.ResourceTypes() {
 		add(schema.ByName(name).ID)
@@ -338,9 +337,6 @@ func typeSchemas() object {
 	out["Resource"] = object{"type": "object", "required": []string{"resourceType"}, "properties": object{"resourceType": object{"type": "string", "enum": names}}}
 	return out
 }
-
-// schemaName is a type's name as the name of a component may be: Patient.contact.
-func schemaName(t *schema.Type) string { return t.Name }
 
 func typeSchema(t *schema.Type, add func(schema.ID)) object {
 	properties, required := object{}, []string{}
@@ -381,7 +377,7 @@ func valueSchema(t *schema.Type) object {
 	case t.Kind == schema.Resource:
 		return schemaRef("Resource")
 	case t.Kind != schema.Primitive:
-		return schemaRef(schemaName(t))
+		return schemaRef(t.Name)
 	}
 	switch t.Name {
 	case "boolean":

@@ -75,7 +75,7 @@ func operation(x *call) error {
 		}
 	}
 	if r.ContentType != "" {
-		return x.sendAs(r.Status, r.ContentType, r.Body)
+		return x.transmit(r.Status, []string{r.ContentType}, r.Body)
 	}
 	return x.send(r.Status, r.Body)
 }
@@ -99,23 +99,4 @@ func (x *call) operationInput(p *interaction.OperateParams) (err error) {
 	}
 	p.Body, err = x.resourceBody()
 	return err
-}
-
-// sendAs writes an answer that is no FHIR resource.
-func (x *call) sendAs(status int, contentType string, body []byte) error {
-	x.status = status
-	head := x.Response().Header()
-	head.Set("Content-Type", contentType)
-	if len(body) >= gzipFrom {
-		head["Vary"] = varyEncoding
-		if x.acceptsGzip() {
-			return x.sendGzip(status, body)
-		}
-	}
-	x.Response().WriteHeader(status)
-	if x.Request().Method != http.MethodHead {
-		// A client that went away is no error of the server.
-		_, _ = x.Response().Write(body)
-	}
-	return nil
 }

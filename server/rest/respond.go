@@ -33,7 +33,6 @@ var (
 
 // send writes a whole answer, which is JSON, in the format asked for.
 func (x *call) send(status int, body []byte) error {
-	x.status = status
 	if len(body) == 0 {
 		return x.transmit(status, nil, nil)
 	}
@@ -71,6 +70,7 @@ func (x *call) encode(status int, body []byte) ([]byte, []string, error) {
 
 // transmit sends a body as it is; nil is none.
 func (x *call) transmit(status int, contentType []string, body []byte) error {
+	x.status = status
 	w := x.Response()
 	head := w.Header()
 	if x.varies {

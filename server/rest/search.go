@@ -36,8 +36,7 @@ func searchForm(x *call) error {
 	switch typ := x.header("Content-Type"); {
 	case typ == "" && x.Request().ContentLength <= 0:
 		return x.search(x.query)
-	case len(typ) >= len(formType) && typ[:len(formType)] == formType:
-	default:
+	case mediaType(typ) != formType:
 		return issue.New(issue.NotSupported, "search.content-type", "a search by POST is sent as "+formType, "").WithStatus(http.StatusUnsupportedMediaType)
 	}
 	if err := checkCharset(x.header("Content-Type")); err != nil {
@@ -58,6 +57,9 @@ func searchForm(x *call) error {
 	}
 	if err := x.checkFormat(); err != nil { // _pretty may have come, too
 		return err
+	}
+	if runOf(x.ctx) != nil {
+		x.format, x.pretty = formatJSON, false // an answer that is kept has the format with which it is fetched
 	}
 	if x.query != "" && form != "" {
 		form = x.query + "&" + form
