@@ -111,3 +111,16 @@ func TestAPatchIsAppliedToWhatStandsAtItsCommit(t *testing.T) {
 		})
 	}
 }
+
+// A read of a transaction that cannot be carried out is refused with its place, before anything is written:
+// https://hl7.org/fhir/R4/compartmentdefinition.html knows no compartment of an Observation.
+func TestATransactionRefusesSearchesOfWhatIsNoCompartment(t *testing.T) {
+	s, _ := newApplyService(t)
+	for _, url := range []string{"Observation/1/*", "Observation/1/Patient"} {
+		_, err := s.Bundle(t.Context(), BundleParams{Body: []byte(`{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"GET","url":"` + url + `"}}]}`)})
+		e := issue.As(err)
+		if e == nil || e.Issues[0].Code != issue.NotSupported || e.Issues[0].Expression != "Bundle.entry[0].request.url" {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}

@@ -39,6 +39,20 @@ func (p *SearchParams) path() string {
 	return "/" + keyPath(p.Compartment) + "/" + p.Type
 }
 
+// searchable says whether the address of a search names what can be searched.
+func (p *SearchParams) searchable() error {
+	switch {
+	case p.Type != "" && !IsResourceType(p.Type):
+		return unknownType(p.Type)
+	case p.Compartment.ID == "":
+	case !IsResourceType(p.Compartment.Type):
+		return unknownType(p.Compartment.Type)
+	case !search.IsCompartment(p.Compartment.Type):
+		return issue.New(issue.NotSupported, "search.compartment", "there is no compartment of type "+p.Compartment.Type+", it is one of Patient, Encounter, Practitioner, RelatedPerson and Device", "").WithStatus(400)
+	}
+	return nil
+}
+
 // request is a search on its way.
 type request struct {
 	s        *Service
@@ -65,15 +79,6 @@ type request struct {
 //
 // https://hl7.org/fhir/R4/search.html
 func (s *Service) Search(ctx context.Context, dst []byte, p SearchParams) ([]byte, error) {
-	switch {
-	case p.Type != "" && !IsResourceType(p.Type):
-		return dst, unknownType(p.Type)
-	case p.Compartment.ID == "":
-	case !IsResourceType(p.Compartment.Type):
-		return dst, unknownType(p.Compartment.Type)
-	case !search.IsCompartment(p.Compartment.Type):
-		return dst, issue.New(issue.NotSupported, "search.compartment", "there is no compartment of type "+p.Compartment.Type+", it is one of Patient, Encounter, Practitioner, RelatedPerson and Device", "").WithStatus(400)
-	}
 	r, err := s.request(&p)
 	if err != nil {
 		return dst, err
@@ -151,6 +156,9 @@ func (r *request) until(ctx context.Context, f *found) error {
 
 // request reads the parameters, from the cursor when there is one.
 func (s *Service) request(p *SearchParams) (*request, error) {
+	if err := p.searchable(); err != nil {
+		return nil, err
+	}
 	r := &request{s: s, path: p.path(), total: -1}
 	pairs, lenient := p.Query, p.Lenient
 	if hasCursor(pairs) {
