@@ -19,12 +19,13 @@ const significant = 12
 // sample is the numbers of one group, sorted, and the times in days at which they were measured.
 type sample struct {
 	values []*big.Rat // ascending
-	y, x   []*big.Rat // as they came: value and days since the first
+	y, x   []*big.Rat // those with a time: value and days since the first
 }
 
-func newSample(values, days []*big.Rat) *sample {
-	s := &sample{values: slices.Clone(values), y: values, x: days}
-	slices.SortFunc(s.values, func(a, b *big.Rat) int { return a.Cmp(b) })
+// newSample sorts the values; y and x are as long as each other, and not longer than values.
+func newSample(values, y, x []*big.Rat) *sample {
+	s := &sample{values: slices.Clone(values), y: y, x: x}
+	slices.SortFunc(s.values, (*big.Rat).Cmp)
 	return s
 }
 
@@ -137,12 +138,9 @@ func (s *sample) kurtosis() (*big.Rat, bool) {
 	return out.Sub(out, big.NewRat(3*(n-1)*(n-1), (n-2)*(n-3))), true
 }
 
-// regression is the line of least squares: value = intercept + gradient · days.
+// regression is the line of least squares through what has a time: value = intercept + gradient · days.
 func (s *sample) regression() (gradient, intercept *big.Rat, ok bool) {
-	if s.n() < 2 || len(s.x) != len(s.y) {
-		return nil, nil, false
-	}
-	n := big.NewRat(s.n(), 1)
+	n := big.NewRat(int64(len(s.x)), 1)
 	sx, sy, sxx, sxy := new(big.Rat), new(big.Rat), new(big.Rat), new(big.Rat)
 	for i := range s.x {
 		sx.Add(sx, s.x[i])
@@ -152,7 +150,7 @@ func (s *sample) regression() (gradient, intercept *big.Rat, ok bool) {
 	}
 	den := new(big.Rat).Sub(new(big.Rat).Mul(n, sxx), new(big.Rat).Mul(sx, sx))
 	if den.Sign() == 0 {
-		return nil, nil, false // all at the same time
+		return nil, nil, false // none, one, or all at the same time
 	}
 	gradient = new(big.Rat).Sub(new(big.Rat).Mul(n, sxy), new(big.Rat).Mul(sx, sy))
 	gradient.Quo(gradient, den)

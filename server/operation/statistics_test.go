@@ -20,7 +20,8 @@ func rats(t *testing.T, texts ...string) (out []*big.Rat) {
 // Expected values are those that Python 3.11's statistics (mean, variance, stdev, quantiles inclusive, linear_regression) and SciPy's
 // skew and kurtosis with bias=False print for the same numbers.
 func TestStatistics(t *testing.T) {
-	s := newSample(rats(t, "3", "4", "5", "2", "3", "4", "5", "6", "4", "7"), rats(t, "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"))
+	y := rats(t, "3", "4", "5", "2", "3", "4", "5", "6", "4", "7")
+	s := newSample(y, y, rats(t, "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"))
 	for name, c := range map[string]struct {
 		got  func() (*big.Rat, bool)
 		want string
@@ -53,19 +54,20 @@ func TestStatistics(t *testing.T) {
 
 // Decimals are added as they are written, not as binary fractions.
 func TestStatisticsAreDecimal(t *testing.T) {
-	s := newSample(rats(t, "0.1", "0.2", "5.40"), nil)
+	s := newSample(rats(t, "0.1", "0.2", "5.40"), nil, nil)
 	if got, _ := decimalText(s.sum()); got != "5.7" {
 		t.Errorf("0.1 + 0.2 + 5.40 is %s", got)
 	}
 }
 
 func TestStatisticsWithoutAValue(t *testing.T) {
-	one, equal := newSample(rats(t, "1"), rats(t, "0")), newSample(rats(t, "2", "2", "2", "2"), rats(t, "1", "1", "1", "1"))
-	none := newSample(nil, nil)
+	one, equal := newSample(rats(t, "1"), rats(t, "1"), rats(t, "0")), newSample(rats(t, "2", "2", "2", "2"), rats(t, "2", "2", "2", "2"), rats(t, "1", "1", "1", "1"))
+	none, untimed := newSample(nil, nil, nil), newSample(rats(t, "1", "2"), nil, nil)
 	for name, f := range map[string]func() (*big.Rat, bool){
 		"deviation of one": one.deviation, "skew of one": one.skew, "kurtosis of one": one.kurtosis, "mean of none": none.mean,
 		"skew of equals": equal.skew, "kurtosis of equals": equal.kurtosis,
 		"line at one time": func() (*big.Rat, bool) { g, _, ok := equal.regression(); return g, ok },
+		"line of untimed":  func() (*big.Rat, bool) { g, _, ok := untimed.regression(); return g, ok },
 		"median of none":   func() (*big.Rat, bool) { return none.quantile(1, 2) },
 	} {
 		if r, ok := f(); ok {

@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -101,19 +102,30 @@ func runStats(ctx context.Context, c *interaction.OperationCall) (interaction.Op
 func (st *stats) readCodes() error {
 	system := st.c.Text("system")
 	for _, v := range st.c.Values("code") {
-		st.wanted = append(st.wanted, wantedCode{system: system, code: v.Text()})
+		st.want(wantedCode{system: system, code: v.Text()})
 	}
 	for _, v := range st.c.Values("coding") {
 		w := wantedCode{system: v.Node.Child("system").Text(), code: v.Node.Child("code").Text(), display: v.Node.Child("display").Text()}
 		if w.code == "" {
 			return issue.New(issue.Required, "stats.code", "a coding of $stats has a code", v.Node.Location())
 		}
-		st.wanted = append(st.wanted, w)
+		st.want(w)
 	}
 	if len(st.wanted) == 0 {
 		return issue.New(issue.Required, "stats.code", "$stats needs a code or a coding", "")
 	}
 	return nil
+}
+
+// want notes a code; each counts once.
+func (st *stats) want(w wantedCode) {
+	for i := range st.wanted {
+		if have := &st.wanted[i]; have.system == w.system && have.code == w.code {
+			have.display = cmp.Or(have.display, w.display)
+			return
+		}
+	}
+	st.wanted = append(st.wanted, w)
 }
 
 // readTime reads duration, else period.
@@ -217,29 +229,34 @@ func (st *stats) resource(r *store.Resource, found bool) error {
 		return nil
 	}
 	st.found[r.Key] = true
+	components := elements(root, "component")
+	panel := !root.Child("value").Valid() && (len(components) > 0 || root.Child("hasMember").Valid())
+	asked := false
 	for i := range st.wanted {
 		w := &st.wanted[i]
 		if hasCoding(root, w) {
-			st.observation(o, w)
+			asked = true
+			if g := st.group(w.system, w.code); panel {
+				g.panel = true
+			} else {
+				g.add(o, root)
+			}
 		}
-		for _, c := range elements(root, "component") {
+		for _, c := range components {
 			if hasCoding(c, w) {
 				st.group(w.system, w.code).add(o, c)
 			}
 		}
 	}
+	if asked && panel {
+		st.panel(o, components)
+	}
 	return nil
 }
 
-// observation evaluates one that has a wanted code: its value, or as a panel its components and members.
-func (st *stats) observation(o *measured, w *wantedCode) {
-	panel := o.root.Child("component").Valid() || o.root.Child("hasMember").Valid()
-	if o.root.Child("value").Valid() || !panel {
-		st.group(w.system, w.code).add(o, o.root)
-		return
-	}
-	st.group(w.system, w.code).panel = true
-	for _, c := range elements(o.root, "component") {
+// panel evaluates components that were not asked for by themselves, and notes members.
+func (st *stats) panel(o *measured, components []element.Node) {
+	for _, c := range components {
 		if !slices.ContainsFunc(st.wanted, func(w wantedCode) bool { return hasCoding(c, &w) }) {
 			st.all(o, c)
 		}

@@ -155,18 +155,17 @@ func (g *statsGroup) sample() *sample {
 			first, known = v.when.at, true
 		}
 	}
-	s := &sample{}
+	var values, y, x []*big.Rat
 	for _, v := range g.values {
-		s.values = append(s.values, v.number)
+		values = append(values, v.number)
 		if v.when.known {
 			seconds := new(big.Rat).SetInt64(v.when.at.Sec - first.Sec)
 			seconds.Add(seconds, big.NewRat(int64(v.when.at.Nsec)-int64(first.Nsec), 1_000_000_000))
-			s.x = append(s.x, seconds.Quo(seconds, big.NewRat(86400, 1)))
-			s.y = append(s.y, v.number)
+			x = append(x, seconds.Quo(seconds, big.NewRat(86400, 1)))
+			y = append(y, v.number)
 		}
 	}
-	slices.SortFunc(s.values, func(a, b *big.Rat) int { return a.Cmp(b) })
-	return s
+	return newSample(values, y, x)
 }
 
 // statistic is one code of the value set and how it is computed.
