@@ -206,7 +206,10 @@ func (p phone) same(o phone) bool {
 // spellings are those under which a number may have been stored.
 func (p phone) spellings() []string {
 	local := strings.TrimPrefix(strings.TrimPrefix(p.digits, "00"), "86")
-	out := []string{p.text, p.digits, local, "+86" + local, "+86 " + local, "86" + local}
+	out := []string{p.text, p.digits}
+	if local != "" {
+		out = append(out, local, "+86"+local, "+86 "+local, "86"+local)
+	}
 	slices.Sort(out)
 	return slices.Compact(out)
 }
