@@ -89,14 +89,7 @@ func (p *Parser) stringEnd(i int) (end int, escaped bool) {
 }
 
 func (p *Parser) badUTF8(i int) int {
-	for i < len(p.src) {
-		r, n := utf8.DecodeRune(p.src[i:])
-		if r == utf8.RuneError && n == 1 {
-			break
-		}
-		i += n
-	}
-	return p.fail(i, idUTF8, "the text is not valid UTF-8")
+	return p.fail(i+invalidAt(p.src[i:]), idUTF8, "the text is not valid UTF-8")
 }
 
 // escape takes the offset of a backslash.

@@ -156,7 +156,7 @@ func (w *xmlWriter) attribute(n element.Node, name string) {
 	}
 }
 
-// escaped marks the bytes that do not stand for themselves in an attribute's
+// xmlEscaped marks the bytes that do not stand for themselves in an attribute's
 // value; 0xEF starts the two characters above U+FFFD that XML does not have.
 var xmlEscaped = [256]bool{'&': true, '<': true, '>': true, '"': true, '\t': true, '\n': true, '\r': true, 0xEF: true}
 

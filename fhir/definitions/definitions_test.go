@@ -114,9 +114,11 @@ func TestPatientCompartment(t *testing.T) {
 	if len(Compartments()) != 5 {
 		t.Fatalf("%d compartments", len(Compartments()))
 	}
-	i := slices.IndexFunc(Compartments(), func(c Compartment) bool { return c.Code == "Patient" })
+	if CompartmentOf("Organization") != nil {
+		t.Error("an organization has no compartment")
+	}
 	want := map[string][]string{"Observation": {"subject", "performer"}, "Patient": {"link"}, "Appointment": {"actor"}, "Organization": nil}
-	for _, r := range Compartments()[i].Resources {
+	for _, r := range CompartmentOf("Patient").Resources {
 		if params, ok := want[r.Type]; ok {
 			if !slices.Equal(r.Params, params) {
 				t.Errorf("%s: %v, want %v", r.Type, r.Params, params)

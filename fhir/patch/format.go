@@ -18,8 +18,7 @@ const (
 // that: an array is a JSON Patch, a Parameters resource a FHIRPath Patch, any
 // other object a Merge Patch. Issue codes: structure, invalid.
 func FormatOf(src []byte) (Format, error) {
-	p := &Patch{limits: Limits{}.withDefaults()}
-	v, err := p.parseText(src)
+	v, err := parseText(src)
 	switch {
 	case err != nil:
 		return 0, err

@@ -24,7 +24,7 @@ type jsonOperation struct {
 // https://www.rfc-editor.org/rfc/rfc6902
 func ParseJSON(src []byte, l Limits) (*Patch, error) {
 	p := &Patch{limits: l.withDefaults(), kind: jsonPatch}
-	list, err := p.parseText(src)
+	list, err := parseText(src)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func ParseJSON(src []byte, l Limits) (*Patch, error) {
 }
 
 // parseText checks the syntax of a patch document.
-func (p *Patch) parseText(src []byte) (*value, error) {
+func parseText(src []byte) (*value, error) {
 	if err := codec.CheckSyntax(src, codec.Options{MaxDepth: maxDepth, MaxBytes: max(len(src), 1)}); err != nil {
 		return nil, err
 	}

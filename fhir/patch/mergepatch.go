@@ -8,7 +8,7 @@ import "meridian/fhir/issue"
 // https://www.rfc-editor.org/rfc/rfc7396
 func ParseMerge(src []byte, l Limits) (*Patch, error) {
 	p := &Patch{limits: l.withDefaults(), kind: mergePatch}
-	v, err := p.parseText(src)
+	v, err := parseText(src)
 	if err != nil {
 		return nil, err
 	}

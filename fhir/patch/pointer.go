@@ -2,6 +2,7 @@ package patch
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -32,19 +33,8 @@ func parsePointer(s string) (pointer, error) {
 	}
 	tokens := strings.Split(s[1:], "/")
 	for i, t := range tokens {
-		if strings.IndexByte(t, '~') < 0 {
-			continue
-		}
-		rest := t
-		for {
-			k := strings.IndexByte(rest, '~')
-			if k < 0 {
-				break
-			}
-			if k+1 == len(rest) || rest[k+1] != '0' && rest[k+1] != '1' {
-				return nil, errPointer
-			}
-			rest = rest[k+2:]
+		if strings.Count(t, "~") != strings.Count(t, "~0")+strings.Count(t, "~1") {
+			return nil, errPointer
 		}
 		tokens[i] = strings.ReplaceAll(strings.ReplaceAll(t, "~1", "/"), "~0", "~")
 	}
@@ -53,15 +43,7 @@ func parsePointer(s string) (pointer, error) {
 
 // isBelow says that p leads into what q names.
 func (p pointer) isBelow(q pointer) bool {
-	if len(p) <= len(q) {
-		return false
-	}
-	for i := range q {
-		if p[i] != q[i] {
-			return false
-		}
-	}
-	return true
+	return len(p) > len(q) && slices.Equal(p[:len(q)], q)
 }
 
 // index reads a token as the index of an item; n is the first that there is not.

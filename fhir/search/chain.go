@@ -24,10 +24,7 @@ func (p *parser) chain(t *typeTable, head, rest string, v Pair, depth int) (Crit
 	if param == nil || !p.deeper(depth) {
 		return Criterion{}, false
 	}
-	targets := param.Targets
-	if len(targets) == 0 {
-		targets = schema.ResourceTypes()
-	}
+	targets := param.targetTypes()
 	if typed {
 		if !slices.Contains(targets, typ) {
 			p.refuse(issue.NotSupported, idUnknownModifier, "%s cannot refer to a %s%s", strconv.Quote(code), short(typ), didYouMean(nearest(typ, targets)))
@@ -134,13 +131,6 @@ func (p *parser) deeper(depth int) bool {
 	}
 	p.fail(issue.TooCostly, idTooMany, "chains and _has lead over at most %d references", MaxChain)
 	return false
-}
-
-func didYouMean(near string) string {
-	if near == "" {
-		return ""
-	}
-	return "; did you mean " + strconv.Quote(near) + "?"
 }
 
 // list reads _list=ID: the resources that a List names as items.

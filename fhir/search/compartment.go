@@ -58,7 +58,7 @@ func (r *Registry) InCompartment(q *Query, of, id string) (*Query, bool) {
 			in.Of = append(in.Of, Criterion{Param: own, Values: []Value{{Token: Token{Code: id}}}})
 			continue
 		}
-		if p, ok := r.Param(q.Type, code); ok && r.mayRefer(p, of) {
+		if p, ok := r.Param(q.Type, code); ok && r.MayRefer(p, of) {
 			in.Of = append(in.Of, Criterion{Param: p, Values: []Value{{Reference: Reference{Type: of, ID: id}}}})
 		}
 	}

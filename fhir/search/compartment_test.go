@@ -16,7 +16,7 @@ func TestCompartmentDefinitions(t *testing.T) {
 		for _, x := range c.Resources {
 			for _, code := range x.Params {
 				p, ok := r.Param(x.Type, code)
-				if code != "{def}" && (!ok || p.Unsupported != "" || p.Kind != KindReference || !r.mayRefer(p, c.Code)) {
+				if code != "{def}" && (!ok || p.Unsupported != "" || p.Kind != KindReference || !r.MayRefer(p, c.Code)) {
 					t.Errorf("%s compartment: %s of %s: %+v", c.Code, code, x.Type, p)
 				}
 			}

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"meridian/fhir/issue"
-	"meridian/fhir/schema"
 	"meridian/fhir/value"
 )
 
@@ -122,6 +121,20 @@ func either(of []term) term {
 	return out
 }
 
+// all joins what must hold together.
+func all(of []term) term {
+	out := term{exact: true}
+	var exprs []Expr
+	for _, t := range of {
+		out.exact = out.exact && t.exact
+		if _, every := t.Expr.(All); !every {
+			exprs = append(exprs, t.Expr)
+		}
+	}
+	out.Expr = both(exprs)
+	return out
+}
+
 // not inverts: what is only known to hold all matches says nothing when inverted.
 func not(t term) term {
 	if !t.exact {
@@ -178,16 +191,7 @@ func (c *compiler) group(x *Criterion) term {
 	case NoneOf:
 		return not(either(of))
 	}
-	t := term{exact: true}
-	var all []Expr
-	for _, y := range of {
-		t.exact = t.exact && y.exact
-		if _, every := y.Expr.(All); !every {
-			all = append(all, y.Expr)
-		}
-	}
-	t.Expr = both(all)
-	return t
+	return all(of)
 }
 
 // standIns are the parameters whose keys answer for p: its bases, or p itself.
@@ -377,17 +381,14 @@ func (c *compiler) referenceTerm(b base, x *Criterion, v *Value) term {
 	case to.Type != "":
 		return term{Point{Key{code, to.Type, to.ID}}, true}
 	}
-	return c.anyType(b, x.Param.Targets, to.ID)
+	return c.anyType(b, x.Param.targetTypes(), to.ID)
 }
 
 // anyType is a local id whose type is any that the parameter may refer to.
 // https://hl7.org/fhir/R4/search.html#reference
 func (c *compiler) anyType(b base, types []string, id string) term {
-	switch {
-	case b.resolve != "":
+	if b.resolve != "" {
 		types = []string{b.resolve}
-	case len(types) == 0:
-		types = schema.ResourceTypes()
 	}
 	c.leaves += len(types)
 	of := make([]term, len(types))

@@ -175,14 +175,13 @@ func (r *Registry) parseComposite(p *Param, s string) (v Value, reason string) {
 func (c *compiler) composite(x *Criterion) term {
 	var of []term
 	for i := range x.Values {
-		exact := x.Param.ofResource
-		var all []Expr
+		var parts []term
 		for k, part := range x.Param.parts {
 			t := c.alternatives(&Criterion{Param: part.param}, x.Values[i].Parts[k:k+1])
-			exact = exact && t.exact && part.whole
-			all = append(all, t.Expr)
+			parts = append(parts, term{t.Expr, t.exact && part.whole})
 		}
-		of = append(of, term{both(all), exact})
+		t := all(parts)
+		of = append(of, term{t.Expr, t.exact && x.Param.ofResource})
 	}
 	return either(of)
 }

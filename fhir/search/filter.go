@@ -11,7 +11,6 @@ import (
 
 	"meridian/fhir/element"
 	"meridian/fhir/issue"
-	"meridian/fhir/schema"
 )
 
 // Limits of _filter.
@@ -224,8 +223,7 @@ func (f *filterParser) test(t *typeTable, depth, refs int) (c Criterion, ok bool
 	}
 	param := t.byCode[name]
 	if param == nil {
-		text := fmt.Sprintf("there is no search parameter %s for %s", strconv.Quote(short(name)), t.typ.Name)
-		return c, f.problemOf(issue.NotFound, idUnknownParameter, "%s%s", text, didYouMean(nearest(name, t.spellings())))
+		return c, f.problemOf(issue.NotFound, idUnknownParameter, "%s", t.lacks(name))
 	}
 	return f.comparison(param)
 }
@@ -256,7 +254,7 @@ func (f *filterParser) has(t *typeTable, rest string, depth, refs int) (c Criter
 	if !ok {
 		return c, false
 	}
-	if !f.p.r.mayRefer(param, t.typ.Name) {
+	if !f.p.r.MayRefer(param, t.typ.Name) {
 		return c, f.problemOf(issue.NotSupported, idUnsupported, "%s of %s does not refer to a %s", strconv.Quote(param.Code), of.typ.Name, t.typ.Name)
 	}
 	f.at += len("_has:") + len(parts[0]) + len(parts[1]) + 2
@@ -282,10 +280,7 @@ func (f *filterParser) chain(t *typeTable, code, typ string, depth, refs int) (c
 	if !ok {
 		return c, false
 	}
-	targets := param.Targets
-	if len(targets) == 0 {
-		targets = schema.ResourceTypes()
-	}
+	targets := param.targetTypes()
 	if typ != "" {
 		if !slices.Contains(targets, typ) {
 			return c, f.problemOf(issue.NotSupported, idUnknownModifier, "%s cannot refer to a %s%s", strconv.Quote(code), short(typ), didYouMean(nearest(typ, targets)))

@@ -247,18 +247,6 @@ func (c *compiler) find(p *Param, f *finding) term {
 	return term{t.Expr, t.exact && exact}
 }
 
-// all joins what must hold together.
-func all(of []term) term {
-	out := term{exact: true}
-	var exprs []Expr
-	for _, t := range of {
-		out.exact = out.exact && t.exact
-		exprs = append(exprs, t.Expr)
-	}
-	out.Expr = both(exprs)
-	return out
-}
-
 func (c *compiler) findWord(p *Param, w word) term {
 	if !w.run {
 		return c.inTexts(p, func(param string) term { return exactPoint(param, "", w.text) })

@@ -29,7 +29,7 @@ func (p *parser) has(t *typeTable, rest string, v Pair, depth int) (c Criterion,
 	if param == nil || !p.deeper(depth) {
 		return c, false
 	}
-	if !p.r.mayRefer(param, t.typ.Name) {
+	if !p.r.MayRefer(param, t.typ.Name) {
 		p.refuse(issue.NotSupported, idUnsupported, "_has: %s of %s does not refer to a %s", strconv.Quote(param.Code), of.typ.Name, t.typ.Name)
 		return c, false
 	}
@@ -45,8 +45,8 @@ func (p *parser) has(t *typeTable, rest string, v Pair, depth int) (c Criterion,
 	return c, true
 }
 
-// mayRefer says whether p's definition lists typ as a target.
-func (r *Registry) mayRefer(p *Param, typ string) bool {
+// MayRefer says whether p's definition lists typ as a target.
+func (r *Registry) MayRefer(p *Param, typ string) bool {
 	if len(p.Targets) == 0 {
 		return r.table(typ) != nil
 	}

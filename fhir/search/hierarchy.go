@@ -42,11 +42,7 @@ func (r *Registry) hierarchy(typ string) *Param {
 // hierarchies lists the types that p may refer to which have one.
 func (r *Registry) hierarchies(p *Param) []string {
 	var out []string
-	targets := p.Targets
-	if len(targets) == 0 {
-		targets = schema.ResourceTypes()
-	}
-	for _, typ := range targets {
+	for _, typ := range p.targetTypes() {
 		if r.hierarchy(typ) != nil {
 			out = append(out, typ)
 		}

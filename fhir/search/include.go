@@ -57,7 +57,7 @@ func (p *parser) readInclude(name, v string, in *Include) bool {
 		return true
 	}
 	in.Target = parts[2]
-	if in.Param != nil && !p.r.mayRefer(in.Param, in.Target) || p.r.table(in.Target) == nil {
+	if in.Param != nil && !p.r.MayRefer(in.Param, in.Target) || p.r.table(in.Target) == nil {
 		p.refuse(issue.Value, idInvalidValue, "%s: %s of %s does not refer to %s", name, strconv.Quote(parts[1]), in.Source, strconv.Quote(short(in.Target)))
 		return false
 	}
@@ -74,7 +74,7 @@ func (p *parser) startsHere(name string, in *Include, reverse bool) bool {
 	case reverse && in.Target != "" && !slices.Contains(p.types, in.Target):
 		p.refuse(issue.Value, idInvalidValue, "_revinclude: the target is the searched type %s; _revinclude:iterate goes on from what is included", p.t.typ.Name)
 		return false
-	case reverse && in.Param != nil && in.Target == "" && !slices.ContainsFunc(p.types, func(typ string) bool { return p.r.mayRefer(in.Param, typ) }):
+	case reverse && in.Param != nil && in.Target == "" && !slices.ContainsFunc(p.types, func(typ string) bool { return p.r.MayRefer(in.Param, typ) }):
 		p.refuse(issue.Value, idInvalidValue, "%s: %s of %s does not refer to %s", name, strconv.Quote(in.Param.Code), in.Source, p.t.typ.Name)
 		return false
 	}
@@ -96,6 +96,3 @@ func (r *Registry) ReferenceParams(typ string) []*Param {
 	}
 	return out
 }
-
-// MayRefer says whether p's definition lists typ among its targets.
-func (r *Registry) MayRefer(p *Param, typ string) bool { return r.mayRefer(p, typ) }

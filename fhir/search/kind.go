@@ -105,6 +105,15 @@ func (p *Param) sortedAs() string {
 	return p.Code
 }
 
+// targetTypes lists the types that a reference parameter may refer to: all
+// where its definition names none. Read only.
+func (p *Param) targetTypes() []string {
+	if len(p.Targets) == 0 {
+		return schema.ResourceTypes()
+	}
+	return p.Targets
+}
+
 // mayBe says whether p can select elements of one of these types.
 func (p *Param) mayBe(of ...schema.ID) bool {
 	return p.types == nil || slices.ContainsFunc(of, func(id schema.ID) bool { return slices.Contains(p.types, id) })

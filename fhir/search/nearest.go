@@ -1,5 +1,10 @@
 package search
 
+import (
+	"fmt"
+	"strconv"
+)
+
 // Nearest gives the spelling among names that is closest to a misspelt one, ""
 // when none is near.
 func Nearest(name string, names []string) string { return nearest(name, names) }
@@ -53,6 +58,18 @@ func distance(a, b string, most int) int {
 		before, last, row = last, row, before
 	}
 	return min(last[len(b)], most+1)
+}
+
+func didYouMean(near string) string {
+	if near == "" {
+		return ""
+	}
+	return "; did you mean " + strconv.Quote(near) + "?"
+}
+
+// lacks says that the type has no parameter of that name.
+func (tt *typeTable) lacks(name string) string {
+	return fmt.Sprintf("there is no search parameter %s for %s%s", strconv.Quote(short(name)), tt.typ.Name, didYouMean(nearest(name, tt.spellings())))
 }
 
 func lower(c byte) byte {

@@ -229,11 +229,7 @@ func (p *parser) unknown(t *typeTable, name string) {
 		p.refuse(issue.NotSupported, idUnsupported, "%s", reason)
 		return
 	}
-	text := fmt.Sprintf("there is no search parameter %s for %s", strconv.Quote(short(name)), t.typ.Name)
-	if near := nearest(name, t.spellings()); near != "" {
-		text += "; did you mean " + strconv.Quote(near) + "?"
-	}
-	p.refuse(issue.NotFound, idUnknownParameter, "%s", text)
+	p.refuse(issue.NotFound, idUnknownParameter, "%s", t.lacks(name))
 }
 
 // short cuts a client's text for an issue.

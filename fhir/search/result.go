@@ -114,11 +114,7 @@ func (p *parser) sort(s string) {
 	case strings.Contains(code, ".") || strings.HasPrefix(code, "_has:"):
 		p.refuse(issue.NotSupported, idNotSortable, "_sort: results are sorted by their own values, not by those of other resources: %s", strconv.Quote(short(code)))
 	case param == nil:
-		text := fmt.Sprintf("_sort: there is no search parameter %s for %s", strconv.Quote(short(code)), p.t.typ.Name)
-		if near := nearest(code, p.t.spellings()); near != "" {
-			text += "; did you mean " + strconv.Quote(near) + "?"
-		}
-		p.refuse(issue.NotFound, idUnknownParameter, "%s", text)
+		p.refuse(issue.NotFound, idUnknownParameter, "_sort: %s", p.t.lacks(code))
 	case !param.Sortable():
 		text := fmt.Sprintf("_sort: results cannot be sorted by %s", strconv.Quote(code))
 		if len(param.bases) == 1 {
@@ -143,9 +139,5 @@ func (p *parser) element(name string) {
 	for i := range p.t.typ.Elements {
 		names = append(names, p.t.typ.Elements[i].Name)
 	}
-	text := fmt.Sprintf("_elements: %s has no element %s", p.t.typ.Name, strconv.Quote(short(name)))
-	if near := nearest(name, names); near != "" {
-		text += "; did you mean " + strconv.Quote(near) + "?"
-	}
-	p.refuse(issue.NotFound, idUnknownParameter, "%s", text)
+	p.refuse(issue.NotFound, idUnknownParameter, "_elements: %s has no element %s%s", p.t.typ.Name, strconv.Quote(short(name)), didYouMean(nearest(name, names)))
 }
