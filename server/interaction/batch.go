@@ -43,14 +43,15 @@ type batchRun struct {
 // perform carries out entry i, once where the batch has a key.
 func (r *batchRun) perform(ctx context.Context, i int) {
 	e, out := &r.entries[i], &r.results[i]
+	if e.once = r.p.once; e.once.Key != "" {
+		e.once.entry = i + 1
+	}
 	if ctx.Err() != nil {
 		*out = EntryResult{Err: translate(ctx.Err(), e.at)} // given up: what was not begun is left
-	} else if r.p.once.Key == "" || e.err != nil || isRead(e.method) || e.target.Operation != "" {
+	} else if e.once.Key == "" || e.err != nil || isRead(e.method) || e.target.Operation != "" {
 		*out = r.s.perform(ctx, e, r.p.Lenient)
 	} else {
-		o := r.p.once
-		o.entry = i + 1
-		res, replayed, err := r.s.WriteOnce(ctx, o, func(ctx context.Context) (Result, error) {
+		res, replayed, err := r.s.WriteOnce(ctx, e.once, func(ctx context.Context) (Result, error) {
 			*out = r.s.perform(ctx, e, r.p.Lenient)
 			return out.Result, out.Err
 		})

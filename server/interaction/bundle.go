@@ -37,7 +37,7 @@ type EntryResult struct {
 	NotModified bool
 	// Content is the bundle that a search or history gave.
 	Content []byte
-	// Read says that the entry was a GET or HEAD.
+	// Read says that the entry was a GET, a HEAD, or an operation.
 	Read bool
 	head bool
 }
@@ -83,6 +83,7 @@ type entry struct {
 	Conditions
 	fresh  string       // id for a resource that is created
 	patch  *patch.Patch // of a PATCH
+	once   Once         // of an entry of a batch
 	posted bool         // an operation called by POST that a transaction treats as a read
 	err    error        // in a batch: why it cannot be carried out
 }

@@ -69,7 +69,7 @@ func (o *Once) receipt() string {
 type kept struct {
 	Type    string      `json:"type,omitempty"` // of a bundle
 	Entries []keptEntry `json:"e"`
-	// Of an operation.
+	// Of an operation, whose one entry is the version that OperationResult.Resource names.
 	Status      int    `json:"status,omitempty"`
 	ContentType string `json:"contentType,omitempty"`
 	Body        []byte `json:"body,omitempty"`
@@ -116,6 +116,24 @@ func keepBundle(r *BundleResult) (*kept, bool) {
 		}
 	}
 	return k, true
+}
+
+func keepOperation(r *OperationResult) *kept {
+	k := &kept{Status: r.Status, ContentType: r.ContentType, Body: r.Body}
+	if r.Resource != nil {
+		k.Entries = []keptEntry{keepEntry(&Result{Resource: *r.Resource})}
+	}
+	return k
+}
+
+// operation is what an operation answered.
+func (k *kept) operation() OperationResult {
+	r := OperationResult{Status: k.Status, ContentType: k.ContentType, Body: k.Body}
+	if len(k.Entries) == 1 {
+		of := k.Entries[0].result().Resource
+		r.Resource = &of
+	}
+	return r
 }
 
 // result is what was answered, without the body.
@@ -308,7 +326,7 @@ func (s *Service) WriteOnce(ctx context.Context, o Once, write func(ctx context.
 
 // BundleOnce is Bundle under a key. A transaction's answer is kept with its commit; of a
 // batch each entry's with its own, so that a batch that was cut off goes on
-// where it was. Reads are done again.
+// where it was. Reads are done again, and so are operations that change nothing.
 func (s *Service) BundleOnce(ctx context.Context, o Once, p BundleParams) (res *BundleResult, replayed bool, err error) {
 	if o.Key == "" {
 		res, err = s.Bundle(ctx, p)
@@ -369,9 +387,10 @@ func (s *Service) bundleAgain(ctx context.Context, k *kept, p *BundleParams) (*B
 	if err != nil {
 		return nil, err
 	}
+	run := &batchRun{s: s, p: p, entries: entries, results: res.Entries, progress: progressOf(ctx)}
 	for _, i := range reads {
 		if i < len(entries) {
-			res.Entries[i] = s.perform(withoutSlot(ctx), &entries[i], p.Lenient)
+			run.perform(ctx, i)
 		}
 	}
 	return res, nil
@@ -379,19 +398,23 @@ func (s *Service) bundleAgain(ctx context.Context, k *kept, p *BundleParams) (*B
 
 // OperateOnce is Operate under a key. The answer is kept when the operation has ended, not with what it commits: after a
 // crash between the two a repeat runs it again.
-func (s *Service) OperateOnce(ctx context.Context, o Once, p OperateParams) (res OperationResult, replayed bool, err error) {
+func (s *Service) OperateOnce(ctx context.Context, o Once, p OperateParams) (OperationResult, bool, error) {
+	return s.operateOnce(ctx, o, func(ctx context.Context) (OperationResult, error) { return s.Operate(ctx, p) })
+}
+
+func (s *Service) operateOnce(ctx context.Context, o Once, operate func(ctx context.Context) (OperationResult, error)) (res OperationResult, replayed bool, err error) {
 	if o.Key == "" {
-		res, err = s.Operate(ctx, p)
+		res, err = operate(ctx)
 		return res, false, err
 	}
 	replayed, err = s.once(ctx, o, func(ctx context.Context, slot *onceSlot) error {
 		var err error
-		if res, err = s.Operate(withoutSlot(ctx), p); err != nil {
+		if res, err = operate(withoutSlot(ctx)); err != nil {
 			return err
 		}
-		return s.keep(ctx, slot, &kept{Status: res.Status, ContentType: res.ContentType, Body: res.Body})
+		return s.keep(ctx, slot, keepOperation(&res))
 	}, func(k *kept) error {
-		res = OperationResult{Body: k.Body, Status: k.Status, ContentType: k.ContentType}
+		res = k.operation()
 		return nil
 	})
 	return res, replayed, err

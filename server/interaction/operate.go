@@ -238,8 +238,12 @@ func (s *Service) entryOperation(ctx context.Context, e *entry, lenient bool) En
 		p.Query = withoutFormat(pairs)
 		var r *registered
 		if r, err = s.operationAt(&p); err == nil {
+			var once Once
+			if r.AffectsState {
+				once = e.once
+			}
 			var res OperationResult
-			res, err = s.operate(ctx, r, &p, e.root, nil)
+			res, _, err = s.operateOnce(ctx, once, func(ctx context.Context) (OperationResult, error) { return s.operate(ctx, r, &p, e.root, nil) })
 			if err == nil && res.ContentType != "" {
 				err = issue.New(issue.NotSupported, "operation.bundle", "what $"+r.Name+" answers is no resource and has no place in a bundle", "")
 			}
