@@ -27,8 +27,6 @@ func (s *Store) Commit(ctx context.Context, p store.CommitParams) error {
 
 func (s *Store) commit(ctx context.Context, p store.CommitParams) error {
 	switch {
-	case len(p.Writes) == 0 && p.Receipt != nil:
-		return s.putReceipt(ctx, p.Receipt)
 	case len(p.Writes) == 1 && len(p.Requires) == 0 && len(p.NoMatch) == 0 && p.Receipt == nil && (p.Writes[0].UnlessKey == "" || !s.guarded):
 		return s.single(ctx, &p.Writes[0], 0, nil)
 	case s.transactions && len(p.Writes) > 0:
@@ -36,8 +34,11 @@ func (s *Store) commit(ctx context.Context, p store.CommitParams) error {
 	case len(p.Writes) > 1:
 		return store.ErrNoTransactions
 	}
-	if err := s.checkReads(ctx, &p); err != nil || len(p.Writes) == 0 {
+	if err := s.checkReads(ctx, &p); err != nil {
 		return err
+	}
+	if len(p.Writes) == 0 {
+		return s.putReceipt(ctx, p.Receipt)
 	}
 	return s.singleWithReceipt(ctx, &p.Writes[0], p.Receipt)
 }
@@ -92,7 +93,7 @@ func (s *Store) CommitOrdered(ctx context.Context, p store.CommitParams) error {
 	if err == nil {
 		err = s.ordered(ctx, p.Writes)
 	}
-	if err == nil && p.Receipt != nil {
+	if err == nil {
 		err = s.putReceipt(ctx, p.Receipt)
 	}
 	return s.told(ctx, err)

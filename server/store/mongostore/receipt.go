@@ -102,8 +102,11 @@ func (s *Store) isTrue(ctx context.Context, c *claim) (bool, error) {
 	return err == nil && e.W == c.W, nil
 }
 
-// putReceipt keeps a receipt that comes without writes.
+// putReceipt keeps a receipt, if there is one, that comes without writes or behind them.
 func (s *Store) putReceipt(ctx context.Context, r *store.Receipt) error {
+	if r == nil {
+		return nil
+	}
 	c, err := newClaim(r)
 	if err != nil {
 		return err

@@ -328,7 +328,7 @@ func (s *Store) Commit(ctx context.Context, p store.CommitParams) error {
 	}
 	prepared, err := s.prepare(&p)
 	s.leave()
-	if err != nil || len(p.Writes) == 0 && p.Receipt == nil {
+	if err != nil || len(p.Writes) == 0 && len(p.NoMatch) == 0 && p.Receipt == nil {
 		if prepared != nil {
 			prepared.close()
 		}

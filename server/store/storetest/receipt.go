@@ -121,6 +121,30 @@ func testReceiptRefused(t *testing.T, s *suite) {
 			t.Errorf("the key is free: %v", err)
 		}
 	})
+	t.Run("a receipt that comes alone is held to what it requires", func(t *testing.T) {
+		st := s.newStore(t)
+		st.put(t, Sample{Type: "Patient", ID: "a"})
+		all := []*search.Plan{{Type: "Patient", Where: search.All{}, Limit: 1}}
+		var conflict *store.ConflictError
+		err := st.Commit(st.ctx, store.CommitParams{Receipt: st.receipt("k", "x"), Requires: []store.Require{{Key: store.Key{Type: "Patient", ID: "b"}}}})
+		if !errors.As(err, &conflict) || !conflict.Require {
+			t.Errorf("what is not there: %v", err)
+		}
+		err = st.Commit(st.ctx, store.CommitParams{Receipt: st.receipt("k", "x"), NoMatch: all})
+		if !errors.As(err, &conflict) || !conflict.NoMatch {
+			t.Errorf("a match: %v", err)
+		}
+		if got := st.kept(t, "k"); got != "-" {
+			t.Errorf("kept %s", got)
+		}
+		err = st.Commit(st.ctx, store.CommitParams{NoMatch: all})
+		if !errors.As(err, &conflict) || !conflict.NoMatch {
+			t.Errorf("a match, and no receipt: %v", err)
+		}
+		if err := st.Commit(st.ctx, store.CommitParams{NoMatch: []*search.Plan{{Type: "Group", Where: search.All{}, Limit: 1}}}); err != nil {
+			t.Errorf("no match, and no receipt: %v", err)
+		}
+	})
 	t.Run("a key has a length", func(t *testing.T) {
 		st := s.newStore(t)
 		if err := st.Commit(st.ctx, store.CommitParams{Receipt: st.receipt(strings.Repeat("k", store.MaxReceiptKey), "x")}); err != nil {
