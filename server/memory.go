@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
-	"sync"
 )
 
 // The live heap of this program is small, 6 MB after its start and 10 to 20 MB
@@ -38,37 +37,29 @@ func tuneMemory(headroom, limit int64) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	c := &collector{headroom: headroom}
-	c.adjust()
-	c.again()
+	c := &collector{headroom: headroom, alive: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}
+	c.follow()
 }
 
-// collector follows the heap, from one collection to the next.
+// collector follows the heap, from one collection to the next: one call at a time.
 type collector struct {
 	headroom int64
-	mu       sync.Mutex
+	alive    []metrics.Sample
 	percent  int
 }
 
+// follow adjusts now and after the next collection, which finds c dead.
+func (c *collector) follow() {
+	c.adjust()
+	runtime.SetFinalizer(c, (*collector).follow)
+}
+
 func (c *collector) adjust() {
-	alive := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(alive)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	percent := garbagePercent(alive[0].Value.Uint64(), c.headroom)
+	metrics.Read(c.alive)
+	percent := garbagePercent(c.alive[0].Value.Uint64(), c.headroom)
 	// Setting it stops the program for a moment, so not for a trifle.
 	if percent != c.percent && (percent > c.percent*9/8 || percent < c.percent*8/9) {
 		c.percent = percent
 		debug.SetGCPercent(percent)
 	}
 }
-
-// again adjusts after the next collection, which finds its argument dead.
-func (c *collector) again() {
-	runtime.SetFinalizer(&collection{c}, func(x *collection) {
-		x.of.adjust()
-		x.of.again()
-	})
-}
-
-type collection struct{ of *collector }

@@ -153,7 +153,10 @@ func (a *app) ops(w http.ResponseWriter, r *http.Request) {
 // open opens the store and starts what needs it.
 func (a *app) open(ctx context.Context) error {
 	start := time.Now()
-	var err error
+	integrity, err := interaction.ParseIntegrity(a.c.Integrity)
+	if err != nil {
+		return fmt.Errorf("--integrity: %w", err)
+	}
 	if a.registry, err = search.New(search.Options{Zone: a.zone, BaseURL: a.c.BaseURL, FullText: a.c.FullText}); err != nil {
 		return err
 	}
@@ -163,10 +166,6 @@ func (a *app) open(ctx context.Context) error {
 	key, err := a.cursorKey()
 	if err != nil {
 		return err
-	}
-	integrity, err := interaction.ParseIntegrity(a.c.Integrity)
-	if err != nil {
-		return fmt.Errorf("--integrity: %w", err)
 	}
 	limits := interaction.Limits{PageSize: a.c.PageSize, MaxPageSize: a.c.MaxPage, BodyBytes: int(a.c.BodyLimit), Transactions: a.c.Transactions, ReceiptTime: a.c.IdempotencyTime}
 	if a.c.ConditionalDelete == "multiple" {

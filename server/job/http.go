@@ -12,7 +12,7 @@ import (
 
 // Handler serves jobs to operators, below /ops/jobs:
 //
-//	GET    /ops/jobs?kind=reindex&state=failed&limit=20&after=ID   newest first
+//	GET    /ops/jobs?kind=async&state=failed&limit=20&after=ID   newest first
 //	GET    /ops/jobs                    the kinds
 //	GET    /ops/jobs/ID
 //	DELETE /ops/jobs/ID                 cancels: 204

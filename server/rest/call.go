@@ -61,8 +61,8 @@ func (x *call) release() {
 		x.encoded = nil
 	}
 	h := x.h
-	if x.xml != nil && !x.xml.Oversized() {
-		h.xmlReaders.Put(x.xml)
+	if x.xml != nil {
+		h.keep(x.xml)
 	}
 	*x = call{body: x.body, out: x.out, encoded: x.encoded}
 	h.calls.Put(x)

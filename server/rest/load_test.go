@@ -34,12 +34,12 @@ func (g *gaugeStore) Commit(ctx context.Context, p store.CommitParams) error {
 // Twenty transactions of 2,000 entries that come at once all commit, by a limit on how many run at once.
 func TestTwentyLargeTransactionsAtOnce(t *testing.T) {
 	if testing.Short() {
-		t.Skip("40,000 resources")
+		t.Skip("SKIPPED with -short: it writes 40,000 resources to each store")
 	}
 	for _, b := range backends(t) {
 		t.Run(b.name, func(t *testing.T) {
 			if b.name == "map" {
-				t.Skip("the embedded store, and MongoDB with transactions, are meant")
+				t.Skip("SKIPPED on the map: the limit is of stores that write to disk")
 			}
 			gauge := &gaugeStore{}
 			srv := newServerWith(t, backend{b.name, func(t testing.TB, c storetest.Config) store.Store {
@@ -47,7 +47,7 @@ func TestTwentyLargeTransactionsAtOnce(t *testing.T) {
 				return gauge
 			}}, interaction.Limits{Transactions: 3}, rest.Options{})
 			if !srv.store.Transactions() {
-				t.Skip("no transactions")
+				t.Skipf("SKIPPED on %s: it has no transactions", b.name)
 			}
 			const bundles, entries = 20, 2000
 			begun := time.Now()

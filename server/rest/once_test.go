@@ -52,7 +52,7 @@ func TestRacingRepeats(t *testing.T) {
 			t.Run(b.name+"/"+request.name, func(t *testing.T) {
 				srv := newServer(t, b)
 				if request.name == "transaction" && !srv.store.Transactions() {
-					t.Skip("no transactions")
+					t.Skipf("SKIPPED on %s: it has no transactions", b.name)
 				}
 				var ids atomic.Int64
 				other, err := interaction.New(interaction.Options{Store: srv.store, Registry: srv.registry, BaseURL: "http://example.org/fhir", Clock: srv.clock.Now,

@@ -172,7 +172,7 @@ func TestTransactionsThatCollideAreTriedAgainInside(t *testing.T) {
 		t.Run(b.name, func(t *testing.T) {
 			s := newServer(t, b)
 			if !s.store.Transactions() {
-				t.Skipf("%s has no transactions", b.name)
+				t.Skipf("SKIPPED on %s: it has no transactions", b.name)
 			}
 			const n = 40
 			together(n, func(i int) {
@@ -266,7 +266,7 @@ func TestATransactionOfManyEntriesIsOneCommit(t *testing.T) {
 		t.Run(b.name, func(t *testing.T) {
 			s := newServer(t, b)
 			if !s.store.Transactions() || b.name == "map" {
-				t.Skip("the embedded store, and MongoDB with transactions, are meant")
+				t.Skipf("SKIPPED on %s: the embedded store, and MongoDB with transactions, are meant", b.name)
 			}
 			const n = 1500
 			var body strings.Builder

@@ -68,10 +68,10 @@ func runTranscript(t *testing.T, backend backend, file string) {
 	}
 	srv := newServerOf(t, backend, settings(t, string(archive.Comment)), rest.Options{})
 	if strings.Contains(string(archive.Comment), "needs: transactions") && !srv.store.Transactions() {
-		t.Skipf("%s has no transactions", backend.name)
+		t.Skipf("SKIPPED on %s: it has no transactions", backend.name)
 	}
 	if strings.Contains(string(archive.Comment), "needs: no transactions") && srv.store.Transactions() {
-		t.Skipf("%s has transactions", backend.name)
+		t.Skipf("SKIPPED on %s: it has transactions", backend.name)
 	}
 	r := replayer{handler: srv.handler, jobs: srv.jobs}
 	out := &txtar.Archive{Comment: archive.Comment}

@@ -73,7 +73,7 @@ func (x *call) fromXML(body []byte) ([]byte, error) {
 	r := x.h.xmlReaders.Get().(*codec.XMLReader)
 	json, err := r.JSON(body)
 	if err != nil {
-		x.h.xmlReaders.Put(r)
+		x.h.keep(r)
 		if e := issue.As(err); e != nil && e.Issues[0].Code == issue.NotSupported {
 			err = e.WithStatus(http.StatusUnsupportedMediaType) // its encoding
 		}
@@ -81,6 +81,13 @@ func (x *call) fromXML(body []byte) ([]byte, error) {
 	}
 	x.xml = r
 	return json, nil
+}
+
+// keep gives a reader back, unless a body has made it large.
+func (h *Handler) keep(r *codec.XMLReader) {
+	if !r.Oversized() {
+		h.xmlReaders.Put(r)
+	}
 }
 
 // inBody gives an error about a body the places in what was sent.
