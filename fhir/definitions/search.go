@@ -44,3 +44,13 @@ func SearchParameters() []SearchParameter { return searchParameters }
 
 // Compartments lists the five compartment definitions, sorted by canonical. Read only.
 func Compartments() []Compartment { return compartments }
+
+// CompartmentOf is the compartment of a resource type (Patient), nil where there is none. Read only.
+func CompartmentOf(code string) *Compartment {
+	for i := range compartments {
+		if compartments[i].Code == code {
+			return &compartments[i]
+		}
+	}
+	return nil
+}

@@ -7,25 +7,14 @@ import (
 	"meridian/fhir/definitions"
 )
 
-// compartmentOf is the definition of a compartment, nil where there is none.
-func compartmentOf(of string) *definitions.Compartment {
-	all := definitions.Compartments()
-	for i := range all {
-		if all[i].Code == of {
-			return &all[i]
-		}
-	}
-	return nil
-}
-
 // IsCompartment says whether resources of this type have a compartment:
 // Patient, Encounter, RelatedPerson, Practitioner and Device.
 // https://hl7.org/fhir/R4/compartmentdefinition.html
-func IsCompartment(of string) bool { return compartmentOf(of) != nil }
+func IsCompartment(of string) bool { return definitions.CompartmentOf(of) != nil }
 
 // CompartmentTypes lists the types that can be in a compartment, sorted; nil where there is none.
 func CompartmentTypes(of string) []string {
-	c := compartmentOf(of)
+	c := definitions.CompartmentOf(of)
 	if c == nil {
 		return nil
 	}
@@ -43,7 +32,7 @@ func CompartmentTypes(of string) []string {
 //
 // https://hl7.org/fhir/R4/search.html#compartment
 func (r *Registry) InCompartment(q *Query, of, id string) (*Query, bool) {
-	c := compartmentOf(of)
+	c := definitions.CompartmentOf(of)
 	if c == nil {
 		return nil, false
 	}

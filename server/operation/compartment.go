@@ -19,26 +19,24 @@ type compartment struct {
 
 // compartmentOf gives the compartment of a type; nil when it has none.
 func compartmentOf(s *interaction.Service, code string) *compartment {
-	for _, d := range definitions.Compartments() {
-		if d.Code != code {
-			continue
-		}
-		c := &compartment{code: code, params: map[string][]string{}}
-		for _, r := range d.Resources {
-			for _, name := range r.Params {
-				if p, ok := s.Registry().Param(r.Type, name); ok && p.Unsupported == "" {
-					c.params[r.Type] = append(c.params[r.Type], name)
-				}
-			}
-			if len(c.params[r.Type]) > 0 && r.Type != code {
-				c.types = append(c.types, r.Type)
-			}
-		}
-		slices.Sort(c.types)
-		c.types = slices.Insert(c.types, 0, code)
-		return c
+	d := definitions.CompartmentOf(code)
+	if d == nil {
+		return nil
 	}
-	return nil
+	c := &compartment{code: code, params: map[string][]string{}}
+	for _, r := range d.Resources {
+		for _, name := range r.Params {
+			if p, ok := s.Registry().Param(r.Type, name); ok && p.Unsupported == "" {
+				c.params[r.Type] = append(c.params[r.Type], name)
+			}
+		}
+		if len(c.params[r.Type]) > 0 && r.Type != code {
+			c.types = append(c.types, r.Type)
+		}
+	}
+	slices.Sort(c.types)
+	c.types = slices.Insert(c.types, 0, code)
+	return c
 }
 
 // has says whether a type may be in it.
