@@ -17,8 +17,8 @@ import (
 func seeds(resourceType string) uint64 {
 	switch resourceType {
 	case "StructureDefinition":
-		return 240
-	case "Contract", "ExplanationOfBenefit", "Parameters", "StructureMap", "Task":
+		return 320
+	case "Contract", "ExplanationOfBenefit", "Observation", "Parameters", "StructureMap", "Task", "ViewDefinition":
 		return 160
 	}
 	return 40

@@ -15,8 +15,8 @@ import (
 // bundles lists the vendored files in the order in which their resources are
 // put into blocks.
 var bundles = []string{
-	"profiles-types", "profiles-resources", "extension-definitions", "profiles-others",
-	"search-parameters", "valuesets", "v3-codesystems", "v2-tables", "conceptmaps",
+	"profiles-types.json.gz", "profiles-resources.json.gz", "extension-definitions.json.gz", "profiles-others.json.gz",
+	"search-parameters.json.gz", "valuesets.json.gz", "v3-codesystems.json.gz", "v2-tables.json.gz", "conceptmaps.json.gz", additional,
 }
 
 // blockSize is the size at which a block is closed: one lookup inflates one block.
@@ -80,7 +80,7 @@ func emitDefinitions(dir string) func(*model, map[string][]byte) error {
 		var params []searchParameter
 		var compartments []compartment
 		for _, name := range bundles {
-			err := readBundle(filepath.Join(dir, name+".json.gz"), func(kind string, raw json.RawMessage) error {
+			err := readBundle(filepath.Join(dir, name), func(kind string, raw json.RawMessage) error {
 				switch kind {
 				case "SearchParameter":
 					var p searchParameter

@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 )
@@ -67,8 +68,8 @@ type valueSet struct {
 // load reads the bundles that the tables are made from.
 func load(dir string) (*definitions, error) {
 	d := &definitions{valueSets: map[string]*valueSet{}}
-	for _, name := range []string{"profiles-types", "profiles-resources", "valuesets", "v3-codesystems", "v2-tables"} {
-		err := readBundle(filepath.Join(dir, name+".json.gz"), func(kind string, raw json.RawMessage) error {
+	for _, name := range []string{"profiles-types.json.gz", "profiles-resources.json.gz", "valuesets.json.gz", "v3-codesystems.json.gz", "v2-tables.json.gz", additional} {
+		err := readBundle(filepath.Join(dir, name), func(kind string, raw json.RawMessage) error {
 			switch kind {
 			case "StructureDefinition":
 				s := new(structure)
@@ -90,23 +91,28 @@ func load(dir string) (*definitions, error) {
 	return d, nil
 }
 
-// readBundle calls f for each resource of a gzip JSON Bundle.
+// additional is the bundle of resource types that R4 does not have, written for this server.
+const additional = "additional.json"
+
+// readBundle calls f for each resource of a JSON Bundle, gzip where its name says so.
 func readBundle(path string, f func(kind string, raw json.RawMessage) error) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	z, err := gzip.NewReader(file)
-	if err != nil {
-		return err
+	var src io.Reader = file
+	if filepath.Ext(path) == ".gz" {
+		if src, err = gzip.NewReader(file); err != nil {
+			return err
+		}
 	}
 	var bundle struct {
 		Entry []struct {
 			Resource json.RawMessage `json:"resource"`
 		} `json:"entry"`
 	}
-	if err := json.NewDecoder(z).Decode(&bundle); err != nil {
+	if err := json.NewDecoder(src).Decode(&bundle); err != nil {
 		return err
 	}
 	for _, e := range bundle.Entry {
