@@ -41,6 +41,14 @@ type Queue interface {
 	List(ctx context.Context, p ListParams) ([]Item, error)
 	// Counts gives the number of items by state.
 	Counts(ctx context.Context, topic string) (map[State]int, error)
+	// Topics gives the names of the topics that have items, sorted.
+	Topics(ctx context.Context) ([]string, error)
+	// Restore stores items as they stood in another queue, in the order in which they were
+	// appended there: topic, key, state, label, times (to the millisecond at least), attempts, body
+	// and note are kept; what was leased is pending. Ids are this queue's own: they tell the time of Appended, and within a topic
+	// they rise in the order of items, above those that stand. An item whose Key is known in its topic is left
+	// out. A crash leaves the first ones.
+	Restore(ctx context.Context, items []Item) error
 	// Wait returns when an item may have become due, or ctx ends.
 	Wait(ctx context.Context, topic string) error
 }

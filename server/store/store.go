@@ -152,6 +152,8 @@ type Store interface {
 	CommitOrdered(ctx context.Context, p CommitParams) error
 	// Receipt gives the receipt with this key; ErrNotFound when there is none, or its time is over.
 	Receipt(ctx context.Context, key string) (Receipt, error)
+	// Receipts gives at most limit receipts that are there, in the order of their keys, after a key ("" from the first).
+	Receipts(ctx context.Context, after string, limit int) ([]Receipt, error)
 	// Queue is the durable work queue in the same store.
 	Queue() Queue
 	// Close finishes what is in flight and syncs.

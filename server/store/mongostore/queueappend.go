@@ -86,11 +86,14 @@ func (q *queue) documents(ctx context.Context, items []store.NewItem) ([]item, e
 		}
 		docs[i] = item{ID: textNumber(id), Topic: n.Topic, Key: n.Key, State: store.Pending, Appended: now, Due: now, Body: n.Body, Note: note}
 		if n.Key != "" {
-			docs[i].UK = escape(n.Topic) + "|" + n.Key
+			docs[i].UK = uniqueKey(n.Topic, n.Key)
 		}
 	}
 	return docs, nil
 }
+
+// uniqueKey is a key within its topic.
+func uniqueKey(topic, key string) string { return escape(topic) + "|" + key }
 
 // put inserts one item, or finds the one that has its key.
 func (q *queue) put(ctx context.Context, d *item) (store.Appended, error) {

@@ -72,6 +72,38 @@ func (s *Store) Receipt(ctx context.Context, key string) (store.Receipt, error) 
 	return store.Receipt{Key: c.ID, Hash: c.Hash, Answer: c.Answer, Until: c.Until.UTC()}, nil
 }
 
+// Receipts gives receipts that are true and whose time is not over, in the order of their keys.
+func (s *Store) Receipts(ctx context.Context, after string, limit int) ([]store.Receipt, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.flight.Done()
+	ctx = s.read(ctx)
+	filter := bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}}, {Key: "x", Value: bson.D{{Key: "$gt", Value: s.now()}}}}
+	cur, err := s.receipts(ctx).Find(ctx, filter, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}))
+	if err != nil {
+		return nil, fmt.Errorf("mongostore: receipts: %w", err)
+	}
+	defer cur.Close(ctx)
+	var out []store.Receipt
+	for len(out) < limit && cur.Next(ctx) {
+		var c claim
+		if err := cur.Decode(&c); err != nil {
+			return nil, fmt.Errorf("mongostore: receipts: %w", err)
+		}
+		ok := c.OK
+		if !ok {
+			if ok, err = s.isTrue(ctx, &c); err != nil {
+				return nil, err
+			}
+		}
+		if ok {
+			out = append(out, store.Receipt{Key: c.ID, Hash: c.Hash, Answer: c.Answer, Until: c.Until.UTC()})
+		}
+	}
+	return out, cur.Err()
+}
+
 // claimOf reads what stands under a key; nil when there is nothing.
 func (s *Store) claimOf(ctx context.Context, key string) (*claim, error) {
 	var c claim

@@ -84,16 +84,20 @@ func (q *queue) append(b *pebble.Batch, items []store.NewItem) ([]store.Appended
 // add writes one new item.
 func (q *queue) add(b *pebble.Batch, id uint64, n *store.NewItem) error {
 	now := q.store.options.Clock().UTC()
-	r := &record{id: id, state: statePending, appended: now, due: now, topic: n.Topic, key: n.Key, note: n.Note}
-	if n.Key != "" {
-		if err := b.Set(append(topicKey(queueKey, n.Topic), n.Key...), appendNumber(nil, id), nil); err != nil {
+	return q.put(b, &record{id: id, state: statePending, appended: now, due: now, topic: n.Topic, key: n.Key, note: n.Note}, n.Body)
+}
+
+// put writes an item that was not there.
+func (q *queue) put(b *pebble.Batch, r *record, body []byte) error {
+	if r.key != "" {
+		if err := b.Set(append(topicKey(queueKey, r.topic), r.key...), appendNumber(nil, r.id), nil); err != nil {
 			return err
 		}
 	}
-	if err := b.Set(itemKey(queueBody, id), n.Body, nil); err != nil {
+	if err := b.Set(itemKey(queueBody, r.id), body, nil); err != nil {
 		return err
 	}
-	return errors.Join(q.enter(b, r), b.Set(itemKey(queueItem, id), r.append(nil), nil), q.writeCounts(b, r.topic, statePending))
+	return errors.Join(q.enter(b, r), b.Set(itemKey(queueItem, r.id), r.append(nil), nil), q.writeCounts(b, r.topic, r.state))
 }
 
 // enter puts an item into the lists of its state.

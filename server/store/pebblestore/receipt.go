@@ -67,6 +67,35 @@ func (s *Store) Receipt(_ context.Context, key string) (store.Receipt, error) {
 	return r, nil
 }
 
+// Receipts gives receipts whose time is not over, in the order of their keys.
+func (s *Store) Receipts(ctx context.Context, from string, limit int) ([]store.Receipt, error) {
+	if !s.enter() {
+		return nil, store.ErrClosed
+	}
+	defer s.leave()
+	lower := []byte{prefixReceipt}
+	if from != "" {
+		lower = append(receiptKey(from), 0)
+	}
+	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: []byte{prefixReceipt + 1}})
+	if err != nil {
+		return nil, fmt.Errorf("receipts: %w", err)
+	}
+	defer iter.Close()
+	var out []store.Receipt
+	now := s.options.Clock()
+	for iter.First(); iter.Valid() && len(out) < limit; iter.Next() {
+		r, err := cutReceipt(string(iter.Key()[1:]), iter.Value())
+		if err := errors.Join(err, ctx.Err()); err != nil {
+			return nil, fmt.Errorf("receipts: %w", err)
+		}
+		if r.Until.After(now) {
+			out = append(out, r)
+		}
+	}
+	return out, iter.Error()
+}
+
 // receipt gives what stands, its time over or not; store.ErrNotFound.
 func (s *Store) receipt(key string) (store.Receipt, error) {
 	value, closer, err := s.db.Get(receiptKey(key))

@@ -66,6 +66,38 @@ func (q *mapQueue) Append(_ context.Context, items []store.NewItem) ([]store.App
 	return out, nil
 }
 
+func (q *mapQueue) Topics(context.Context) ([]string, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var out []string
+	for _, it := range q.items {
+		out = append(out, it.Topic)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
+func (q *mapQueue) Restore(_ context.Context, items []store.Item) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, n := range items {
+		if n.State != store.Pending && n.State != store.Leased && n.State != store.Done && n.State != store.Parked {
+			return fmt.Errorf("restore: no state %q", n.State)
+		}
+		if n.Key != "" && q.find(func(it *mapItem) bool { return it.Topic == n.Topic && it.Key == n.Key }) != nil {
+			continue
+		}
+		q.added++
+		n.ID, n.Lease, n.Body, n.Note = fmt.Sprintf("%08d", q.added), "", bytes.Clone(n.Body), bytes.Clone(n.Note)
+		if n.State == store.Leased {
+			n.State = store.Pending
+		}
+		q.items = append(q.items, &mapItem{Item: n})
+	}
+	q.notify()
+	return nil
+}
+
 // expire makes items pending whose lease is over.
 func (q *mapQueue) expire() {
 	for _, it := range q.items {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -235,6 +236,19 @@ func (m *Map) Commit(_ context.Context, p store.CommitParams) error {
 		m.receipts[p.Receipt.Key] = *p.Receipt
 	}
 	return nil
+}
+
+// Receipts gives receipts whose time is not over, in the order of their keys.
+func (m *Map) Receipts(_ context.Context, after string, limit int) ([]store.Receipt, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []store.Receipt
+	for _, key := range slices.Sorted(maps.Keys(m.receipts)) {
+		if r := m.receipts[key]; key > after && r.Until.After(m.now()) && len(out) < limit {
+			out = append(out, r)
+		}
+	}
+	return out, nil
 }
 
 // Receipt gives a receipt whose time is not over.

@@ -138,6 +138,7 @@ func testQueue(t *testing.T, s *suite) {
 	})
 	testQueueLeases(t, s)
 	testQueueStates(t, s)
+	testQueueRestore(t, s)
 	testQueueWait(t, s)
 }
 
