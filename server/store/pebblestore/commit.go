@@ -63,7 +63,7 @@ type request struct {
 	prepared *prepared
 	// queue adds the work of a queue operation; an error is the operation's and nothing is written.
 	queue func(b *pebble.Batch) error
-	sweep map[string]struct{} // keys of runs to be written anew
+	sweep []stretch // of lists of points, to be written anew
 	// applyFirst asks that what queue operations of the open group wrote is applied before queue runs.
 	applyFirst bool
 	// lazy: answered when applied, not when synced.

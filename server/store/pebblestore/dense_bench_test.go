@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"meridian/fhir/search"
 	"meridian/server/store"
 	"meridian/server/store/storetest"
@@ -28,22 +30,26 @@ func visit(i int) (writes []store.Write) {
 	return writes
 }
 
-// denseStores are filled once a run: by whole visits, and by one write a commit.
-var denseStores [2]struct {
+// denseStores are filled once a run: by whole visits, by one write a commit, and so again with the lists folded.
+var denseStores [3]struct {
 	once sync.Once
 	s    *Store
 	dir  string
 }
 
-func denseStore(b *testing.B, single bool) *Store {
+func denseStore(b *testing.B, kind int) *Store {
 	b.Helper()
-	d := &denseStores[b2i(single)]
+	d, single := &denseStores[kind], kind > 0
 	d.once.Do(func() {
 		var err error
 		if d.dir, err = os.MkdirTemp("", "pebblestore"); err != nil {
 			b.Fatal(err)
 		}
-		if d.s, err = Open(Options{Dir: d.dir, Index: storetest.Index}); err != nil {
+		o := Options{Dir: d.dir, Index: storetest.Index, tuning: measured()}
+		if o.tuning.foldAfter = 1 << 60; kind == 2 {
+			o.tuning.foldAfter = 256
+		}
+		if d.s, err = Open(o); err != nil {
 			b.Fatal(err)
 		}
 		var group sync.WaitGroup
@@ -64,12 +70,38 @@ func denseStore(b *testing.B, single bool) *Store {
 		if failed != nil {
 			b.Fatal(failed)
 		}
+		if kind == 2 {
+			b.Logf("folded in %d goes", foldAll(b, d.s))
+		}
 		if err := d.s.db.Compact(context.Background(), []byte{0}, []byte{0xff}, true); err != nil {
 			b.Fatal(err)
 		}
 		b.Logf("%d bytes in tables each", d.s.db.Metrics().Total().TablesSize/int64(*resources))
 	})
 	return d.s
+}
+
+// foldAll hands the lists of categories, codes and the status to the sweeper, as searches would.
+func foldAll(b *testing.B, s *Store) (goes int) {
+	todo := map[string]bool{}
+	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixPosting}, UpperBound: []byte{prefixPosting + 1}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var of []stretch
+	for iter.First(); iter.Valid(); iter.Next() {
+		if list := string(iter.Key()[:len(iter.Key())-numberLen]); !todo[list] && list[len(list)-1] == 0 {
+			todo[list] = true
+			of = append(of, stretch{list, 0, true})
+		}
+	}
+	if err := errors.Join(iter.Error(), iter.Close()); err != nil {
+		b.Fatal(err)
+	}
+	for ; len(of) > 0; goes++ {
+		of = s.sweeper.sweep(of)
+	}
+	return goes
 }
 
 // BenchmarkDense searches and counts where lists hold a large part of all resources; docs/decision/2026-11-22-dense-lists.md
@@ -80,7 +112,7 @@ func BenchmarkDense(b *testing.B) {
 	}
 	and := func(of ...search.Expr) search.Expr { return search.And{Of: of} }
 	lab, vital, final := point("category", "laboratory"), point("category", "vital-signs"), point("status", "final")
-	for _, from := range []string{"visits", "single writes"} {
+	for kind, from := range []string{"visits", "single writes", "single writes, folded"} {
 		for _, c := range []struct {
 			name  string
 			where search.Expr
@@ -95,7 +127,7 @@ func BenchmarkDense(b *testing.B) {
 			{"count of all and 82 percent", and(final, lab), true},
 		} {
 			b.Run(from+"/"+c.name, func(b *testing.B) {
-				s := denseStore(b, from != "visits")
+				s := denseStore(b, kind)
 				p := search.Plan{Type: "Observation", Where: c.where, Limit: 20}
 				b.ReportAllocs()
 				b.ResetTimer()

@@ -56,12 +56,15 @@ type tuning struct {
 	firstTurn                                  int // units that a walk spends before anything is collected
 	probeKeys, fewValues                       int // see rangeNode
 	probeChain                                 int // units that a chain spends on its inner search at once
+	sweepKeys, foldAfter                       int // see sweeper
+	sweepPause                                 time.Duration
 }
 
 // measured is what the figures in docs/format/pebble.md were taken with.
 func measured() tuning {
 	return tuning{maxCollect: MaxCollect, maxMerge: MaxMerge, maxForward: MaxForward, maxChain: MaxChain,
-		settleAfter: 400, firstTurn: 1000, probeKeys: 1000, fewValues: 50, probeChain: 300}
+		settleAfter: 400, firstTurn: 1000, probeKeys: 1000, fewValues: 50, probeChain: 300,
+		sweepKeys: 2048, foldAfter: 256, sweepPause: 200 * time.Millisecond}
 }
 
 // Limits.

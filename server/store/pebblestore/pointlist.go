@@ -24,6 +24,9 @@ type pointList struct {
 	added   []uint64
 
 	from, to uint64 // what group decides, for has
+
+	groups, smalls int    // met, and how many of them are small
+	lowest         uint64 // number of a small one
 }
 
 func (e *exec) pointList(prefix []byte, desc bool) *pointList {
@@ -85,8 +88,9 @@ func (l *pointList) up(at uint64) {
 		if l.take() {
 			l.to = l.number()
 			if len(l.removed) > 0 {
-				l.e.store.sweeper.hint(l.iter.Key(), countOf(l.group), len(l.removed))
+				l.e.store.sweeper.marked(l.key[:l.prefix], l.to, countOf(l.group), len(l.removed))
 			}
+			l.met()
 			l.apply()
 			return
 		}
@@ -114,7 +118,22 @@ func (l *pointList) down(at uint64) {
 	for ok = l.step(l.iter.Prev()); ok && l.marked(); ok = l.step(l.iter.Prev()) {
 		l.take()
 	}
+	l.met()
 	l.apply()
+}
+
+// met counts the group that was read, and hints at a list of small ones.
+func (l *pointList) met() {
+	l.groups++
+	if !small(l.group) {
+		return
+	}
+	if first := l.group[0].first; l.smalls == 0 || first < l.lowest {
+		l.lowest = first
+	}
+	if l.smalls++; l.smalls%l.e.tuning.foldAfter == 0 && 4*l.smalls >= 3*l.groups {
+		l.e.store.sweeper.hint(stretch{string(l.key[:l.prefix]), l.lowest, true})
+	}
 }
 
 // land moves to the highest key that can have a point at or below a number: a run that reaches across it, or the key at or before it.

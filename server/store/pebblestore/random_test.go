@@ -3,6 +3,7 @@ package pebblestore
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -14,7 +15,7 @@ import (
 // low that forty resources reach all of them.
 func TestRandomTuned(t *testing.T) {
 	low := tuning{maxCollect: 1000, maxMerge: 100, maxForward: 8, settleAfter: 1, firstTurn: 1, probeKeys: 4, fewValues: 10,
-		maxChain: 1000, probeChain: 1}
+		maxChain: 1000, probeChain: 1, sweepKeys: 5, foldAfter: 2, sweepPause: time.Microsecond}
 	for name, change := range map[string]func(*tuning){
 		"settle and collect at once":    func(*tuning) {},
 		"collect almost nothing":        func(t *tuning) { t.maxCollect = 2 },

@@ -18,7 +18,7 @@ import (
 //	P type param scope lo 0 number         pointAdded    number lies between first and last of the run that follows; it has the point
 //
 // Commits never change a run: what an update changes within one
-// is a key of its own, before it (sweep.go writes runs with many such marks anew). So a commit need not be validated against
+// is a key of its own, before it (sweep.go writes runs with many such marks, and lists of single points, anew). So a commit need not be validated against
 // others that change the same run, and whoever reads numbers upward and meets
 // a mark reads on to the run. That works because the numbers of a commit's new
 // resources are reserved as a block (prepare): no other commit's point stands within a run.

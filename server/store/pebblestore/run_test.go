@@ -104,6 +104,9 @@ func TestRunsHoldWhatWasWritten(t *testing.T) {
 					o.IndexVersion += "x"
 					s = reopen(t, s, o)
 				}
+				if r.IntN(3) == 0 {
+					s.sweeper.sweep(allRuns(t, s))
+				}
 				if round%8 == 7 {
 					readAllWays(t, s, codes, ids, facts, deleted)
 				}

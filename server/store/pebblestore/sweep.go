@@ -1,37 +1,33 @@
 package pebblestore
 
 import (
-	"bytes"
-	"errors"
 	"sync"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2"
 )
 
-// A sweeper writes runs (run.go) anew whose marks have become many, so that a
-// list whose resources left it one by one, as `status=active` does, costs what it
-// holds and not what it held. Readers meet such runs and hint at them; one
+// A sweeper writes lists of points (run.go) anew where reading them costs more
+// than they hold: a run whose marks have become many, as in `status=active` that resources left one by one, and a
+// stretch of small groups, which is what creates of one resource each leave. Readers meet both and hint at them; one
 // goroutine hands them to the committer, which alone may change a run: what
 // was prepared before it did is prepared again.
 type sweeper struct {
 	store *Store
-	hints chan string // keys of runs; a hint that finds it full is dropped, another reader will give it again
+	hints chan stretch // a hint that finds it full is dropped, another reader will give it again
 	stop  chan struct{}
 	done  sync.WaitGroup
 }
 
+// Of tuning: sweepKeys is how many keys are read in one go, which other writers wait for (some ms); sweepPause is how long the sweeper rests
+// after each; a list of which a search met foldAfter small groups, three quarters of all that it met, is folded from the lowest on.
 const (
-	// maxSweep is how many runs are written in one go, which other writers wait for: some ms.
+	// maxSweep is how many stretches are kept in mind.
 	maxSweep = 64
-	// sweepPause is how long the sweeper rests after each go.
-	sweepPause = 200 * time.Millisecond
 	// sweepMarks: a run with so many marks, if they are half of it, is written anew; one of which nothing is left always.
 	sweepMarks = 8
 )
 
 func (s *Store) newSweeper() *sweeper {
-	return &sweeper{store: s, hints: make(chan string, 4*maxSweep), stop: make(chan struct{})}
+	return &sweeper{store: s, hints: make(chan stretch, 4*maxSweep), stop: make(chan struct{})}
 }
 
 func (w *sweeper) start() { w.done.Go(w.run) }
@@ -42,124 +38,118 @@ func (w *sweeper) end() {
 	w.done.Wait()
 }
 
-// hint says that of a run's members so many are removed by marks.
-func (w *sweeper) hint(key []byte, members, removed int) {
+// marked says that of the members of a run at a number so many are removed by marks.
+func (w *sweeper) marked(list []byte, number uint64, members, removed int) {
 	if removed == 0 || removed < members && (removed < sweepMarks || 2*removed < members) {
 		return
 	}
+	w.hint(stretch{string(list), number, false})
+}
+
+func (w *sweeper) hint(x stretch) {
 	select {
-	case w.hints <- string(key):
+	case w.hints <- x:
 	default:
 	}
 }
 
+// run sweeps what is hinted at. A stretch that was not swept to its end is gone on with when the others had their turn.
 func (w *sweeper) run() {
+	var todo []stretch
 	for {
-		keys := map[string]struct{}{}
-		select {
-		case <-w.stop:
-			return
-		case key := <-w.hints:
-			keys[key] = struct{}{}
-		}
-		for more := true; more && len(keys) < maxSweep; {
+		if len(todo) == 0 {
 			select {
-			case key := <-w.hints:
-				keys[key] = struct{}{}
+			case <-w.stop:
+				return
+			case x := <-w.hints:
+				todo = append(todo, x)
+			}
+		}
+		for more := true; more && len(todo) < maxSweep; {
+			select {
+			case x := <-w.hints:
+				todo = append(todo, x)
 			default:
 				more = false
 			}
 		}
-		w.sweep(keys)
+		todo = w.sweep(apart(todo))
 		select {
 		case <-w.stop:
 			return
-		case <-time.After(sweepPause):
+		case <-time.After(w.store.options.tuning.sweepPause):
 		}
 	}
 }
 
-// sweep waits until the runs are written. A failure is of no consequence: they stay as they are.
-func (w *sweeper) sweep(keys map[string]struct{}) {
-	r := &request{sweep: keys, lazy: true, done: make(chan error, 1)}
+// apart makes stretches that share no key, which one go needs: of a list that is to be folded one stretch, from
+// where the first begins; else each run once.
+func apart(of []stretch) []stretch {
+	folds := map[string]uint64{} // where they begin
+	for _, x := range of {
+		if x.fold {
+			folds[x.list] = x.number
+		}
+	}
+	for _, x := range of {
+		if at, ok := folds[x.list]; ok && x.number < at {
+			folds[x.list] = x.number
+		}
+	}
+	seen := map[stretch]bool{}
+	out := of[:0]
+	for _, x := range of {
+		if at, ok := folds[x.list]; ok {
+			x = stretch{x.list, at, true}
+		}
+		if !seen[x] {
+			seen[x] = true
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// sweep waits until the stretches are written, and gives what is left of them. A failure is of no consequence: they stay as they are.
+func (w *sweeper) sweep(of []stretch) []stretch {
+	r := &request{sweep: of, lazy: true, done: make(chan error, 1)}
 	w.store.committer.requests <- r
 	if err := <-r.done; err != nil {
-		w.store.options.Logger.Warn("store: runs could not be swept", "error", err)
+		w.store.options.Logger.Warn("store: lists could not be swept", "error", err)
+		return nil
 	}
+	return r.sweep
 }
 
-// addSweep writes runs anew, on the newest state, in a batch of their own.
+// addSweep writes stretches anew, on the newest state, in a batch of their own.
+// It leaves in the request what is still to be done.
 func (c *committer) addSweep(r *request) error {
 	c.apply()
-	b := c.store.db.NewBatch()
-	for key := range r.sweep {
-		if err := sweepRun(c.store.db, b, []byte(key)); err != nil {
-			b.Close()
+	f := folder{db: c.store.db, batch: c.store.db.NewBatch(), budget: c.store.options.tuning.sweepKeys}
+	var left []stretch
+	for i, x := range r.sweep {
+		if f.budget <= 0 {
+			left = append(left, r.sweep[i:]...)
+			break
+		}
+		next, more, err := f.fold(x)
+		if err != nil {
+			f.batch.Close()
 			return err
 		}
+		if more {
+			left = append(left, stretch{x.list, next, true})
+		}
 	}
-	if b.Empty() {
-		b.Close()
+	r.sweep = left
+	if f.batch.Empty() {
+		f.batch.Close()
 		r.done <- nil
 		return nil
 	}
 	c.position++
 	c.swept = c.position
-	c.open.batch, c.open.requests = b, append(c.open.requests, r)
+	c.open.batch, c.open.requests = f.batch, append(c.open.requests, r)
 	c.apply()
 	return nil
-}
-
-// sweepRun adds to b what puts the marks of a run into it. It does nothing when there is no such run any more.
-func sweepRun(db getter, b *pebble.Batch, key []byte) error {
-	value, closer, err := db.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	head := len(key) - numberLen - 1
-	run, err := cutRun(nil, numberAt(key[:len(key)-1]), value)
-	closer.Close()
-	if err != nil {
-		return err
-	}
-	iter, err := db.NewIter(&pebble.IterOptions{LowerBound: appendNumber(bytes.Clone(key[:head]), run[0].first), UpperBound: key})
-	if err != nil {
-		return err
-	}
-	defer iter.Close()
-	marks := 0
-	for iter.First(); iter.Valid(); iter.Next() {
-		if len(iter.Key()) != head+numberLen {
-			continue // with a high half
-		}
-		switch mark, err := pointMark(iter.Value()); {
-		case err != nil:
-			return err
-		case mark == pointRemoved:
-			run = without(run, numberAt(iter.Key()))
-		case mark == pointAdded:
-			run = with(run, numberAt(iter.Key()))
-		default:
-			return errCorrupt
-		}
-		marks++
-		if err := b.Delete(iter.Key(), nil); err != nil {
-			return err
-		}
-	}
-	if err := iter.Error(); err != nil || marks == 0 {
-		return err
-	}
-	if err := b.Delete(key, nil); err != nil || len(run) == 0 {
-		return err
-	}
-	last := run[len(run)-1].last
-	anew := appendNumber(bytes.Clone(key[:head]), last)
-	if run[0].first == last {
-		return b.Set(anew, nil, nil)
-	}
-	return b.Set(append(anew, runTail), appendRun(nil, run), nil)
 }
