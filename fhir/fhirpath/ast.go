@@ -17,10 +17,13 @@ type Node interface {
 type place struct {
 	offset int
 	depth  int // of the tree below and with this node
+	// closes marks the last step of a path in which a variable is defined: behind it the variable is unknown.
+	closes bool
 }
 
 func (p *place) Offset() int { return p.offset }
 func (p *place) height() int { return p.depth }
+func (p *place) close()      { p.closes = true }
 
 // Literal is a system value, or {} when Value is empty.
 type Literal struct {
@@ -49,7 +52,7 @@ type Member struct {
 }
 
 // Call is a function: X.Name(Args), or Name(Args) where X is nil. Type is set
-// for is(), as() and ofType(), which then have no Args.
+// for is(), as() and ofType(), and may be for getReferenceKey(), which then have no Args.
 type Call struct {
 	place
 	X    Node

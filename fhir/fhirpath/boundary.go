@@ -3,6 +3,7 @@ package fhirpath
 import (
 	"strings"
 
+	"meridian/fhir/schema"
 	"meridian/fhir/value"
 )
 
@@ -28,6 +29,16 @@ func (ev *evaluator) boundary(n *Call, in []Item, sc *scope, high bool) error {
 	digits, given, err := ev.intArgument(n, 0, sc)
 	if err != nil {
 		return err
+	}
+	if i.kind == Element && i.node.TypeID() == schema.TypePeriod { // of its start, or of its end
+		side := i.node.Child("start")
+		if high {
+			side = i.node.Child("end")
+		}
+		if !side.HasValue() {
+			return nil
+		}
+		i = NodeItem(side)
 	}
 	v, _ := i.System()
 	var r Item

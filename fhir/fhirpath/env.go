@@ -23,6 +23,15 @@ type Terminology interface {
 	Subsumes(a, b element.Node) (subsumes, known bool, err error)
 }
 
+// Terminologies answers the functions of %terminologies.
+// https://hl7.org/fhir/R4/fhirpath.html#txapi
+type Terminologies interface {
+	// Operate carries out expand, lookup, validateVS, validateCS, subsumes or
+	// translate and gives the root of its answer, a ValueSet or a Parameters; the
+	// zero Node where there is none.
+	Operate(name string, args []Collection) (element.Node, error)
+}
+
 // Profiles answers conformsTo().
 type Profiles interface {
 	// ConformsTo says whether n is valid against the profile with that
@@ -37,10 +46,11 @@ type Env struct {
 	// time makes them errors.
 	Now time.Time
 	// Vars are the values of %name beside the standard ones; names without '%'.
-	Vars        map[string]Collection
-	Resolver    Resolver
-	Terminology Terminology
-	Profiles    Profiles
+	Vars          map[string]Collection
+	Resolver      Resolver
+	Terminology   Terminology
+	Terminologies Terminologies
+	Profiles      Profiles
 	// Trace gets what trace() is called with. Nil drops it.
 	Trace func(name string, items Collection)
 	// Strict makes the name of an element that a type does not have an error
@@ -50,7 +60,9 @@ type Env struct {
 	// FHIRPath says that it is an error. R4's search parameters count on it:
 	// (Group.characteristic.value as CodeableConcept).
 	FilterAs bool
-	Limits   Limits
+	// EmptyJoin lets join() of nothing be '', as SQL on FHIR has it; FHIRPath 3.0 says {}.
+	EmptyJoin bool
+	Limits    Limits
 }
 
 // Limits of one evaluation. Zero stands for the default.

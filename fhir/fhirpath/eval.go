@@ -13,6 +13,14 @@ type scope struct {
 	index int    // $index
 	total []Item // $total, nil outside of aggregate()
 	inner bool   // inside of a function's criterion: $index is known
+	vars  *defined
+}
+
+// defined is a variable that defineVariable() made, and those before it.
+type defined struct {
+	name  string
+	value []Item
+	next  *defined
 }
 
 // evaluator runs one evaluation. Results are pushed on stack; see the package comment.
@@ -64,7 +72,7 @@ func (ev *evaluator) enter(sc *scope) *scope {
 	}
 	s := ev.scopes[ev.depth]
 	ev.depth++
-	*s = scope{inner: true, total: sc.total}
+	*s = scope{inner: true, total: sc.total, vars: sc.vars}
 	return s
 }
 
@@ -128,21 +136,34 @@ func (ev *evaluator) eval(n Node, sc *scope) error {
 		ev.pushAll(n.Value)
 		return nil
 	case *Variable:
-		return ev.variable(n)
+		return ev.variable(n, sc)
 	case *Special:
 		return ev.special(n, sc)
-	case *Member:
-		return ev.member(n, sc)
-	case *Call:
-		return ev.call(n, sc)
-	case *Indexer:
-		return ev.indexer(n, sc)
+	case *Member, *Call, *Indexer:
+		return ev.step(n, sc)
 	case *Unary:
 		return ev.unary(n, sc)
 	case *Binary:
 		return ev.binary(n, sc)
 	}
 	return ev.typeTest(n.(*TypeTest), sc)
+}
+
+// step evaluates a step of a path; behind the last one what the path defined is unknown.
+func (ev *evaluator) step(n Node, sc *scope) (err error) {
+	vars, closes := sc.vars, false
+	switch n := n.(type) {
+	case *Member:
+		closes, err = n.closes, ev.member(n, sc)
+	case *Call:
+		closes, err = n.closes, ev.call(n, sc)
+	case *Indexer:
+		closes, err = n.closes, ev.indexer(n, sc)
+	}
+	if closes {
+		sc.vars = vars
+	}
+	return err
 }
 
 // charge takes the price of work that is not an evaluation of a node: comparisons,
@@ -258,7 +279,7 @@ func castType(n Node) *schema.Type {
 			return n.Type.fhir
 		}
 	case *Call:
-		if n.Type != nil && n.Name != "is" {
+		if n.Type != nil && (n.Name == "as" || n.Name == "ofType") {
 			return n.Type.fhir
 		}
 	}

@@ -13,9 +13,6 @@ var fhirFunctions = []function{
 	{name: "hasValue", eval: fnHasValue},
 	{name: "getValue", eval: fnGetValue},
 	{name: "resolve", eval: fnResolve},
-	{name: "memberOf", least: 1, most: 1, eval: fnMemberOf},
-	{name: "subsumes", least: 1, most: 1, eval: func(ev *evaluator, n *Call, in []Item, sc *scope) error { return ev.subsumes(n, in, sc, false) }},
-	{name: "subsumedBy", least: 1, most: 1, eval: func(ev *evaluator, n *Call, in []Item, sc *scope) error { return ev.subsumes(n, in, sc, true) }},
 	{name: "checkModifiers", most: many, eval: fnCheckModifiers},
 	{name: "conformsTo", least: 1, most: 1, eval: fnConformsTo},
 	{name: "htmlChecks", eval: fnHTMLChecks},
@@ -55,55 +52,6 @@ func fnGetValue(ev *evaluator, _ *Call, in []Item, _ *scope) error {
 		}
 	}
 	return nil
-}
-
-// fnMemberOf asks Env.Terminology.
-func fnMemberOf(ev *evaluator, n *Call, in []Item, sc *scope) error {
-	i, ok, err := ev.one(n, in)
-	if err != nil || !ok {
-		return err
-	}
-	url, ok, err := ev.textArgument(n, 0, sc)
-	if err != nil || !ok {
-		return err
-	}
-	if ev.env.Terminology == nil {
-		return ev.fail(Missing, n, "memberOf() has no terminology")
-	}
-	if i.kind != Element {
-		return ev.fail(Execution, n, "memberOf() is of a code, Coding or CodeableConcept, not of %s", i.TypeName())
-	}
-	member, known, err := ev.env.Terminology.MemberOf(i.node, url)
-	if known {
-		ev.pushBool(member)
-	}
-	return err
-}
-
-// subsumes asks Env.Terminology; turned swaps input and argument.
-func (ev *evaluator) subsumes(n *Call, in []Item, sc *scope, turned bool) error {
-	a, ok, err := ev.one(n, in)
-	if err != nil || !ok {
-		return err
-	}
-	b, ok, err := ev.argument(n, 0, sc)
-	if err != nil || !ok {
-		return err
-	}
-	if ev.env.Terminology == nil {
-		return ev.fail(Missing, n, "%s() has no terminology", n.Name)
-	}
-	if a.kind != Element || b.kind != Element {
-		return ev.fail(Execution, n, "%s() is between codes", n.Name)
-	}
-	if turned {
-		a, b = b, a
-	}
-	result, known, err := ev.env.Terminology.Subsumes(a.node, b.node)
-	if known {
-		ev.pushBool(result)
-	}
-	return err
 }
 
 // fnCheckModifiers gives the input, and an error where an item has a modifier

@@ -18,6 +18,9 @@
 // terminology and profiles are in Env; where one is missing and needed, that is
 // an error, not an empty result.
 //
+// Check says before any evaluation what an expression gives on a type, and what is
+// wrong with it there.
+//
 // Everything is bounded: the length and depth of a source at Compile, steps and
 // items in evaluation (Limits). Errors are *Error, with the place in the source
 // and never a value of the instance.

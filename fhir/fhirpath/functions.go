@@ -7,6 +7,7 @@ type function struct {
 	name        string
 	least, most int  // number of arguments
 	typeArg     bool // the only argument is a type specifier
+	typeMay     bool // which may be left out
 	ordered     bool // depends on the order of the input
 	// eval pushes the results for the input in. Criteria are evaluated with an
 	// item of in as $this; all other arguments in the scope of the call.
@@ -28,7 +29,7 @@ const many = 100
 var functions = table(
 	existenceFunctions, filteringFunctions, subsettingFunctions, combiningFunctions, conversionFunctions,
 	stringFunctions, mathFunctions, navigationFunctions, utilityFunctions, booleanFunctions, typeFunctions,
-	aggregateFunctions, boundaryFunctions, fhirFunctions,
+	aggregateFunctions, boundaryFunctions, fhirFunctions, terminologyFunctions, keyFunctions,
 )
 
 func table(chapters ...[]function) map[string]*function {

@@ -24,6 +24,7 @@ const (
 	KindQuantity
 	TypeInfo // what type() gives
 	Referred // a resource that is known by its type only: resolve() on a reference's text
+	terminologies
 )
 
 var kindNames = [...]string{
@@ -264,6 +265,8 @@ func (i Item) TypeName() string {
 		return "FHIR." + schema.ByID(i.Type()).Name
 	case TypeInfo:
 		return "System.SimpleTypeInfo"
+	case terminologies:
+		return "System.Terminologies"
 	case 0:
 		return ""
 	}

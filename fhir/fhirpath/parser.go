@@ -9,8 +9,9 @@ import (
 
 type parser struct {
 	lexer
-	tok   token
-	depth int // of recursion
+	tok     token
+	depth   int  // of recursion
+	defines bool // the path that is being read defines a variable
 }
 
 func (p *parser) parse() (Node, error) {
@@ -57,7 +58,7 @@ func (p *parser) at(offset int, below ...Node) (place, error) {
 	if h >= MaxDepth {
 		return place{}, p.fail(offset, "nested deeper than "+strconv.Itoa(MaxDepth))
 	}
-	return place{offset, h + 1}, nil
+	return place{offset: offset, depth: h + 1}, nil
 }
 
 // expression reads operators that bind at least as tight as bind.
@@ -121,14 +122,26 @@ func (p *parser) operand() (Node, error) {
 		at, err := p.at(t.offset, x)
 		return &Unary{at, t.text, x}, err
 	}
-	return p.steps(p.term())
+	return p.path()
+}
+
+// path reads a term with its steps. What it defines ends with it.
+func (p *parser) path() (Node, error) {
+	outer := p.defines
+	p.defines = false
+	x, err := p.steps(p.term())
+	if c, ok := x.(interface{ close() }); ok && err == nil && p.defines {
+		c.close()
+	}
+	p.defines = outer
+	return x, err
 }
 
 const minInteger = "2147483648"
 
 // leastInteger reads -2147483648, whose digits alone are no Integer; so no step may follow.
 func (p *parser) leastInteger(offset int) (Node, error) {
-	lit := &Literal{place{offset, 1}, Collection{IntegerItem(-1 << 31)}}
+	lit := &Literal{place{offset: offset, depth: 1}, Collection{IntegerItem(-1 << 31)}}
 	return lit, p.advance()
 }
 
@@ -181,13 +194,13 @@ func (p *parser) term() (Node, error) {
 		if err := p.advance(); err != nil {
 			return nil, err
 		}
-		return &Literal{place{t.offset, 1}, nil}, p.expect("}")
+		return &Literal{place{offset: t.offset, depth: 1}, nil}, p.expect("}")
 	case t.is("%"):
 		return p.variable()
 	case t.kind == tokSpecial:
 		return p.invocation(nil)
 	case t.kind == tokIdent && (t.text == "true" || t.text == "false"):
-		return &Literal{place{t.offset, 1}, Collection{BooleanItem(t.text == "true")}}, p.advance()
+		return &Literal{place{offset: t.offset, depth: 1}, Collection{BooleanItem(t.text == "true")}}, p.advance()
 	case t.kind == tokIdent, t.kind == tokDelimited:
 		return p.invocation(nil)
 	}
@@ -202,7 +215,7 @@ func (p *parser) variable() (Node, error) {
 	}
 	switch p.tok.kind {
 	case tokIdent, tokDelimited, tokString:
-		n := &Variable{place{offset, 1}, p.tok.text}
+		n := &Variable{place{offset: offset, depth: 1}, p.tok.text}
 		return n, p.advance()
 	}
 	return nil, p.unexpected("a name behind '%'")
@@ -218,7 +231,7 @@ func (p *parser) invocation(x Node) (Node, error) {
 		if x != nil {
 			return nil, p.fail(t.offset, "unexpected "+t.text)
 		}
-		return &Special{place{t.offset, 1}, t.text}, p.advance()
+		return &Special{place{offset: t.offset, depth: 1}, t.text}, p.advance()
 	}
 	if !isIdentifier(t) && !(x != nil && t.kind == tokIdent && t.text == narrativeDiv) {
 		return nil, p.unexpected("a name")
@@ -257,10 +270,11 @@ func (p *parser) call(x Node, name token) (Node, error) {
 		return nil, &Error{Semantic, p.src, name.offset, "there is no function " + strconv.Quote(name.text)}
 	}
 	c := &Call{X: x, Name: name.text, fn: fn}
+	p.defines = p.defines || name.text == "defineVariable"
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
-	if fn.typeArg {
+	if fn.typeArg && !(fn.typeMay && p.tok.is(")")) {
 		t, err := p.typeSpecifier()
 		if err != nil {
 			return nil, err
@@ -345,7 +359,7 @@ func (p *parser) literal() (Node, error) {
 	default:
 		return nil, p.unexpected("an operand")
 	}
-	return &Literal{place{t.offset, 1}, Collection{item}}, p.advance()
+	return &Literal{place{offset: t.offset, depth: 1}, Collection{item}}, p.advance()
 }
 
 // number reads an Integer, a Decimal, or a Quantity where a unit follows.
@@ -362,7 +376,7 @@ func (p *parser) number() (Node, error) {
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
-	n := &Literal{place: place{t.offset, 1}}
+	n := &Literal{place: place{offset: t.offset, depth: 1}}
 	if unit := p.tok; unit.kind == tokString || unit.kind == tokIdent && calendarUnit(unit.text) != 0 {
 		q := Quantity{Value: d, Unit: unit.text, Calendar: unit.kind == tokIdent}
 		n.Value = Collection{QuantityItem(q)}

@@ -242,7 +242,7 @@ func fnSplit(ev *evaluator, n *Call, in []Item, sc *scope) error {
 
 func fnJoin(ev *evaluator, n *Call, in []Item, sc *scope) error {
 	sep, _, err := ev.textArgument(n, 0, sc)
-	if err != nil || len(in) == 0 {
+	if err != nil || len(in) == 0 && !ev.env.EmptyJoin {
 		return err
 	}
 	var b strings.Builder

@@ -5,6 +5,7 @@ import "meridian/fhir/value"
 // https://hl7.org/fhirpath/N1/#utility-functions
 var utilityFunctions = []function{
 	{name: "trace", least: 1, most: 2, eval: fnTrace},
+	{name: "defineVariable", least: 1, most: 2, eval: fnDefineVariable},
 	{name: "now", eval: fnNow},
 	{name: "timeOfDay", eval: fnTimeOfDay},
 	{name: "today", eval: fnToday},

@@ -1,10 +1,17 @@
 package fhirpath
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// variable evaluates %name: Env.Vars, then the standard ones.
+// variable evaluates %name: what the path defined, Env.Vars, then the standard ones.
 // https://hl7.org/fhir/R4/fhirpath.html#vars
-func (ev *evaluator) variable(n *Variable) error {
+func (ev *evaluator) variable(n *Variable, sc *scope) error {
+	if b := sc.vars.find(n.Name); b != nil {
+		ev.pushAll(b.value)
+		return nil
+	}
 	if v, ok := ev.env.Vars[n.Name]; ok {
 		ev.pushAll(v)
 		return nil
@@ -12,6 +19,9 @@ func (ev *evaluator) variable(n *Variable) error {
 	switch n.Name {
 	case "context":
 		ev.pushAll(ev.focus)
+		return nil
+	case "terminologies":
+		ev.push(Item{kind: terminologies})
 		return nil
 	case "resource", "rootResource":
 		if len(ev.focus) == 0 || ev.focus[0].kind != Element {
@@ -34,6 +44,18 @@ func (ev *evaluator) variable(n *Variable) error {
 	return nil
 }
 
+func (b *defined) find(name string) *defined {
+	for ; b != nil && b.name != name; b = b.next {
+	}
+	return b
+}
+
+// standard says that a name is one that every expression knows.
+func standard(name string) bool {
+	_, ok := standardURL(name)
+	return ok || slices.Contains([]string{"context", "resource", "rootResource", "terminologies"}, name)
+}
+
 func standardURL(name string) (string, bool) {
 	switch name {
 	case "ucum":
@@ -50,4 +72,32 @@ func standardURL(name string) (string, bool) {
 		return "http://hl7.org/fhir/StructureDefinition/" + s, true
 	}
 	return "", false
+}
+
+// fnDefineVariable gives its input, and the steps behind it a variable: the
+// input, or what the second argument makes of it. It is of FHIRPath 3.0.
+func fnDefineVariable(ev *evaluator, n *Call, in []Item, sc *scope) error {
+	name, ok, err := ev.textArgument(n, 0, sc)
+	if err != nil {
+		return err
+	}
+	if _, given := ev.env.Vars[name]; !ok || given || standard(name) || sc.vars.find(name) != nil {
+		return ev.fail(Semantic, n, "defineVariable() takes a name that has no value yet")
+	}
+	value := in
+	if len(n.Args) == 2 {
+		inner := ev.enter(sc)
+		inner.this, inner.inner = in, sc.inner
+		mark := len(ev.stack)
+		err := ev.eval(n.Args[1], inner)
+		ev.leave()
+		if err != nil {
+			return err
+		}
+		value = ev.results(mark)
+		ev.cut(mark)
+	}
+	sc.vars = &defined{name, append([]Item(nil), value...), sc.vars}
+	ev.pushAll(in)
+	return nil
 }
