@@ -15,7 +15,7 @@ import (
 //	organization:above=x          Organization/x, or what it is part of, and so on
 //
 // Each level is a join of the query, so the stores and Match need no rule more.
-// A resource more than MaxHierarchy levels away is not found.
+// What is more than MaxHierarchy levels away is not found; Query.Beyond asks whether there is any, so that no answer is cut in silence.
 //
 // https://hl7.org/fhir/R4/search.html#reference
 
@@ -84,10 +84,11 @@ func (r *Registry) related(c *Criterion, s string) (Reference, string) {
 
 // levels makes of :above and :below of references a choice of joins; what asks
 // by URL stays as it is.
-func (r *Registry) levels(c *Criterion) {
+func (p *parser) levels(c *Criterion) {
 	if c.Param == nil || c.Param.Kind != KindReference || c.Modifier != ModAbove && c.Modifier != ModBelow {
 		return
 	}
+	r := p.r
 	any := Criterion{Op: AnyOf}
 	urls := Criterion{Param: c.Param, Modifier: c.Modifier}
 	for _, v := range c.Values {
@@ -96,10 +97,11 @@ func (r *Registry) levels(c *Criterion) {
 			continue
 		}
 		at := Criterion{Param: c.Param, Values: []Value{v}}
-		where := r.upTo(v.Reference, MaxHierarchy)
+		where, beyond := r.upTo(v.Reference, MaxHierarchy), r.above(v.Reference)
 		if c.Modifier == ModBelow {
-			where = r.under(v, MaxHierarchy)
+			where, beyond = r.under(v, MaxHierarchy), r.below(v)
 		}
+		p.q.Beyond = append(p.q.Beyond, beyond)
 		any.Of = append(any.Of, at, Criterion{Joins: []Join{{Type: v.Reference.Type, Param: c.Param, Where: []Criterion{where}}}})
 	}
 	if len(urls.Values) > 0 {
@@ -126,4 +128,25 @@ func (r *Registry) upTo(x Reference, levels int) Criterion {
 		of = Criterion{Op: AnyOf, Of: []Criterion{of, r.upTo(x, levels-1)}}
 	}
 	return Criterion{Joins: []Join{{Reverse: true, Type: x.Type, Param: r.hierarchy(x.Type), Where: []Criterion{of}}}}
+}
+
+// below asks for what is one level further under v's resource than under goes.
+func (r *Registry) below(v Value) *Query {
+	h := r.hierarchy(v.Reference.Type)
+	c := Criterion{Param: h, Values: []Value{v}}
+	for range MaxHierarchy {
+		c = Criterion{Joins: []Join{{Type: v.Reference.Type, Param: h, Where: []Criterion{c}}}}
+	}
+	return &Query{Type: v.Reference.Type, Criteria: []Criterion{c}}
+}
+
+// above asks for x, if it is part of something one level further than upTo goes.
+func (r *Registry) above(x Reference) *Query {
+	h := r.hierarchy(x.Type)
+	c := Criterion{Param: h, Modifier: ModMissing}
+	for range MaxHierarchy {
+		c = Criterion{Joins: []Join{{Type: x.Type, Param: h, Where: []Criterion{c}}}}
+	}
+	id := r.table(x.Type).byCode["_id"]
+	return &Query{Type: x.Type, Criteria: []Criterion{{Param: id, Values: []Value{{Token: Token{Code: x.ID}}}}, c}}
 }

@@ -191,7 +191,7 @@ func (p *parser) plain(t *typeTable, name, modifier string, v Pair) (c Criterion
 		return c, true
 	}
 	ok = p.alternatives(&c, v)
-	p.r.levels(&c)
+	p.levels(&c)
 	return c, ok
 }
 

@@ -28,6 +28,9 @@ type Query struct {
 	Contained   *Contained // _contained=true or both; nil for false
 	Format      string     // _format as given
 	Pretty      Choice     // _pretty
+	// Beyond are queries that match where a hierarchy that a criterion follows goes on beyond MaxHierarchy levels, or in a circle: what the
+	// query then finds may not be all.
+	Beyond []*Query
 
 	at   value.Instant // when it was parsed; `ap` measures from here
 	used []Pair

@@ -2,7 +2,9 @@ package interaction
 
 import (
 	"context"
+	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"meridian/fhir/issue"
@@ -68,8 +70,31 @@ func (s *Service) bareQuery(typ, query string) (string, error) {
 
 // match gives none, one, or two of the matches.
 func (s *Service) match(ctx context.Context, c *criterion) ([]store.Row, error) {
+	if err := s.whole(ctx, c.query); err != nil {
+		return nil, err
+	}
 	page, err := s.store.Search(ctx, c.plan)
 	return page.Rows, err
+}
+
+// whole fails where a hierarchy that a query follows goes further than the query does. Issue code: too-costly (400).
+func (s *Service) whole(ctx context.Context, q *search.Query) error {
+	for _, beyond := range q.Beyond {
+		plan, err := s.registry.Compile(beyond)
+		if err != nil {
+			return err
+		}
+		plan.Limit = 1
+		page, err := s.store.Search(ctx, plan)
+		if err != nil {
+			return translate(err, "search "+beyond.Type)
+		}
+		if len(page.Rows) > 0 {
+			return issue.New(issue.TooCostly, "search.hierarchy", "the hierarchy of "+beyond.Type+" goes on for more than "+strconv.Itoa(search.MaxHierarchy)+
+				" levels there, or in a circle: :above and :below would not find all", "").WithStatus(http.StatusBadRequest)
+		}
+	}
+	return nil
 }
 
 // isResultParam says that a parameter shapes the answer and selects nothing.

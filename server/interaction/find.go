@@ -30,7 +30,7 @@ type FindParams struct {
 // Find gives the rows that match, in order; a page goes on after the At of
 // its last row. Issue codes: those of search.Parse; too-costly.
 func (s *Service) Find(ctx context.Context, p FindParams) (store.Page, error) {
-	plan, err := s.findPlan(&p)
+	plan, err := s.findPlan(ctx, &p)
 	if err != nil {
 		return store.Page{}, err
 	}
@@ -43,7 +43,7 @@ func (s *Service) Find(ctx context.Context, p FindParams) (store.Page, error) {
 
 // CountAll counts what Find would give on all pages, no further than limit (0: no limit).
 func (s *Service) CountAll(ctx context.Context, p FindParams, limit int) (store.Total, error) {
-	plan, err := s.findPlan(&p)
+	plan, err := s.findPlan(ctx, &p)
 	if err != nil {
 		return store.Total{}, err
 	}
@@ -55,7 +55,7 @@ func (s *Service) CountAll(ctx context.Context, p FindParams, limit int) (store.
 	return t, nil
 }
 
-func (s *Service) findPlan(p *FindParams) (*search.Plan, error) {
+func (s *Service) findPlan(ctx context.Context, p *FindParams) (*search.Plan, error) {
 	if !IsResourceType(p.Type) {
 		return nil, unknownType(p.Type)
 	}
@@ -70,12 +70,12 @@ func (s *Service) findPlan(p *FindParams) (*search.Plan, error) {
 	if p.Sort != "" {
 		all = append(all[:len(all):len(all)], search.Pair{Name: "_sort", Value: p.Sort})
 	}
-	_, plan, err := s.compile(p.Type, all)
+	_, plan, err := s.compile(ctx, p.Type, all)
 	if err != nil {
 		return nil, err
 	}
 	for _, alternatives := range p.Any {
-		if err := s.alternatives(plan, p.Type, alternatives); err != nil {
+		if err := s.alternatives(ctx, plan, p.Type, alternatives); err != nil {
 			return nil, err
 		}
 	}
@@ -84,12 +84,12 @@ func (s *Service) findPlan(p *FindParams) (*search.Plan, error) {
 }
 
 // alternatives narrows a plan to what matches one of them.
-func (s *Service) alternatives(plan *search.Plan, typ string, of [][]search.Pair) error {
+func (s *Service) alternatives(ctx context.Context, plan *search.Plan, typ string, of [][]search.Pair) error {
 	var any search.Or
 	var queries []*search.Query
 	decided := true // the keys of every alternative decide alone
 	for _, pairs := range of {
-		q, alternative, err := s.compile(typ, pairs)
+		q, alternative, err := s.compile(ctx, typ, pairs)
 		if err != nil {
 			return err
 		}
@@ -103,8 +103,11 @@ func (s *Service) alternatives(plan *search.Plan, typ string, of [][]search.Pair
 	return nil
 }
 
-func (s *Service) compile(typ string, pairs []search.Pair) (*search.Query, *search.Plan, error) {
+func (s *Service) compile(ctx context.Context, typ string, pairs []search.Pair) (*search.Query, *search.Plan, error) {
 	q, _, err := s.registry.Parse(typ, pairs, false)
+	if err == nil {
+		err = s.whole(ctx, q)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -85,6 +85,11 @@ func (s *Service) Search(ctx context.Context, dst []byte, p SearchParams) ([]byt
 	}
 	ctx, watch := s.watchSearch(ctx, r)
 	defer watch.end()
+	for i := range r.arms {
+		if err := s.whole(ctx, r.arms[i].query); err != nil {
+			return dst, err
+		}
+	}
 	if r.shape.countOnly {
 		t, err := r.count(ctx, 0)
 		if err != nil {
