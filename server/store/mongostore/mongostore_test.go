@@ -85,16 +85,23 @@ func mustOpen(t testing.TB, o Options) *Store {
 }
 
 func TestContract(t *testing.T) {
-	what := mustOpen(t, testOptions(t))
-	storetest.Run(t, func(t testing.TB, c storetest.Config) store.Store {
-		o := testOptions(t)
-		o.Index, o.IndexVersion, o.Clock = c.Index, c.IndexVersion, c.Clock
-		s, err := Open(t.Context(), o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}, lacks(what))
+	storetest.Run(t, openAs, lacks(mustOpen(t, testOptions(t))))
+}
+
+// Ten thousand random queries find what search.Match says.
+func TestAgreement(t *testing.T) {
+	storetest.Agree(t, openAs, lacks(mustOpen(t, testOptions(t))))
+}
+
+// openAs opens a database of its own as the suite asks for it.
+func openAs(t testing.TB, c storetest.Config) store.Store {
+	o := testOptions(t)
+	o.Index, o.IndexVersion, o.Clock = c.Index, c.IndexVersion, c.Clock
+	s, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // All processes of a deployment get the same secret, whoever asks first.

@@ -43,6 +43,11 @@ func TestContract(t *testing.T) {
 	storetest.Run(t, func(t testing.TB, c storetest.Config) store.Store { return checked{open(t, c).(*Store), t} }, storetest.Lacks{})
 }
 
+// Ten thousand random queries find what search.Match says.
+func TestAgreement(t *testing.T) {
+	storetest.Agree(t, func(t testing.TB, c storetest.Config) store.Store { return checked{open(t, c).(*Store), t} }, storetest.Lacks{})
+}
+
 func TestContractOnDisk(t *testing.T) {
 	storetest.Run(t, func(t testing.TB, c storetest.Config) store.Store {
 		s, err := Open(Options{Dir: t.TempDir(), Index: c.Index, IndexVersion: c.IndexVersion, Clock: c.Clock})

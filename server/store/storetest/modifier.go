@@ -1,8 +1,6 @@
 package storetest
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -50,49 +48,6 @@ func (w *fhirWorld) askModifiers(t *testing.T, typ string, joins bool) {
 	if len(queries) > 0 && w.hits[typ] == before {
 		t.Error("no modifier found anything")
 	}
-}
-
-// randomModified asks by a modifier for what a key says, "" where there is none for it.
-func randomModified(rnd *rand.Rand, p *search.Param, k search.Key) string {
-	value := []rune(k.Value)
-	begin := func() string { return escaped(string(value[:rnd.IntN(len(value))+1])) }
-	code, form, _ := strings.Cut(k.Param, ":")
-	switch {
-	case len(value) == 0:
-		return ""
-	case code == "_text" || code == "_content":
-		return code + "=" + []string{begin(), escaped(k.Value), escaped(k.Value) + " or x"}[rnd.IntN(3)]
-	case form == "text":
-		return code + []string{":text=", ":text=", ":code-text="}[rnd.IntN(3)] + begin()
-	case form == "of-type":
-		return k.Param + "=" + k.Scope + "|" + escaped(k.Value)
-	case form == "identifier":
-		return k.Param + "=" + []string{escaped(k.Value), escaped(strings.TrimPrefix(k.Scope, search.NoSystem)) + "|" + escaped(k.Value)}[rnd.IntN(2)]
-	case form != "":
-		return ""
-	case p.Kind == search.KindString:
-		from := rnd.IntN(len(value))
-		return code + []string{":contains=", ":contains=", ":exact="}[rnd.IntN(3)] + escaped(string(value[from:from+rnd.IntN(len(value)-from)+1]))
-	case p.Kind == search.KindReference && k.Scope != "":
-		return code + ":" + k.Scope + "=" + k.Value
-	case p.Kind == search.KindQuantity && strings.HasPrefix(k.Scope, "="):
-		return code + "=" + []string{"", "ge", "lt", "ap", "ne"}[rnd.IntN(5)] + fmt.Sprint(rnd.IntN(150)*rnd.IntN(1000)) + "|" + search.UCUMSystem + "|" + k.Scope[1:]
-	case p.Kind == search.KindURI && rnd.IntN(2) == 0:
-		return code + ":below=" + begin()
-	case p.Kind == search.KindURI:
-		return code + ":above=" + escaped(k.Value) + []string{"", "/x", "|1"}[rnd.IntN(3)]
-	case p.Kind == search.KindToken && k.Scope != "" && !strings.HasPrefix(k.Scope, search.NoSystem):
-		switch rnd.IntN(4) {
-		case 0:
-			return code + ":below=" + escaped(k.Scope) + "|" + begin()
-		case 1:
-			return code + ":above=" + escaped(k.Scope) + "|" + escaped(k.Value) + "1"
-		}
-		return code + []string{":in", ":not-in"}[rnd.IntN(2)] + "=" + escaped("http://vs/"+k.Scope+"#"+[]string{k.Value, ""}[rnd.IntN(2)])
-	case code == "code" && p.Type == "Observation":
-		return []string{"", "combo-", "component-"}[rnd.IntN(3)] + "code-value-quantity=" + escaped(k.Value) + "$" + []string{"", "ge", "lt", "ne"}[rnd.IntN(4)] + fmt.Sprint(rnd.IntN(150))
-	}
-	return ""
 }
 
 // codes expands http://vs/system#code to that code, or to all of the system
