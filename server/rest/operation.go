@@ -39,6 +39,7 @@ func plainDollar(r *http.Request) *http.Request {
 }
 
 func operationMethod(x *call) error {
+	x.Response().Header().Set("Allow", "GET, HEAD, POST, OPTIONS")
 	return issue.New(issue.NotSupported, "operation.method", "an operation is called by GET or POST", "").WithStatus(http.StatusMethodNotAllowed)
 }
 
@@ -63,6 +64,9 @@ func operation(x *call) error {
 	}
 	r, replayed, err := x.service.OperateOnce(x.ctx, once, p)
 	if err != nil {
+		if e := issue.As(err); e != nil && e.Status == http.StatusMethodNotAllowed { // what changes something, by GET
+			x.Response().Header().Set("Allow", "POST, OPTIONS")
+		}
 		return err
 	}
 	x.replayed(replayed)
