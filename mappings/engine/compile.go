@@ -29,6 +29,7 @@ type Map struct {
 	slots         int
 	shared        int // number of shared members; they are numbered from 1
 	parts         int // number of shared parts of keys
+	memos         int // number of members with a memo; 0 in a test that wants none
 }
 
 // Input is the header's declaration of what the map reads.

@@ -74,7 +74,8 @@ func (ps Problems) Error() string {
 }
 
 // Source is what a site says about a sender. The zero value works for a sender
-// that follows the standard.
+// that follows the standard. It stays as it is once a message was mapped with it: what its messages have in common is remembered for
+// the pointer.
 type Source struct {
 	ID            string            // names the sender; part of every id; "default" when empty
 	Zone          *time.Location    // for times without an offset; Asia/Shanghai when nil

@@ -135,7 +135,7 @@ var otherSpecimenWords = [...]string{"尿", "便", "粪", "脑脊液", "胸水",
 // puncture: the item table holds blood items, so it abstains.
 func (c *call) otherSpecimen() bool {
 	o := &c.rt.other
-	if o.args == &c.args[5] && o.scope == c.rt.current.scope {
+	if o.args == &c.args[5] && o.scope == c.rt.current.scope && !c.rt.trace.on { // a memo must see what is read
 		return o.other
 	}
 	*o = otherCache{args: &c.args[5], scope: c.rt.current.scope}

@@ -180,6 +180,7 @@ func (c *compiler) compileRef(e *schema.Element, y, r *ynode, many bool) leaf {
 	out := leaf{sure: info.sure && where == nil && c.visible(c.scope, info.scope)}
 	out.emit = func(rt *run, b []byte) ([]byte, bool) {
 		wrote := false
+		rt.trace.local = true
 		for _, i := range rt.byRule[index] {
 			in := &rt.insts[i]
 			if !rt.related(in) || in.first >= 0 && rt.related(&rt.insts[in.first]) {

@@ -149,6 +149,9 @@ func (st *step) pick(n source.Node) source.Node {
 
 // one gives the first node of the path.
 func (p *path) one(rt *run) source.Node {
+	if rt.trace.on {
+		p.note(rt)
+	}
 	n := rt.vars[p.slot]
 	for i := range p.steps {
 		if !n.Valid() {
@@ -162,6 +165,9 @@ func (p *path) one(rt *run) source.Node {
 // each appends all repetitions at the last step, and of steps with [*]. Where
 // the variable stands for several rows (continues), those of all rows.
 func (p *path) each(rt *run, into []source.Node) []source.Node {
+	if rt.trace.on {
+		p.note(rt)
+	}
 	into = eachStep(rt.vars[p.slot], p.steps, into)
 	if p.slot == rt.moreSlot {
 		for _, n := range rt.more {

@@ -42,6 +42,12 @@ type run struct {
 	spans   [][2]int // of each instance's resource in out; empty for one that stands there already
 	shared  []sharedSpan
 	parts   []sharedText
+	sets    []memoSet
+	nextSet int    // the one that gives way
+	memos   []memo // of the current map and source; empty when there are none
+	message int    // numbers the messages of the set
+	memo    *memo  // the one that is being written
+	trace   tracer
 	scope   int32 // the scope instance whose resources are being made
 	scratch []byte
 	suffix  string
@@ -133,6 +139,7 @@ func (rt *run) do(res *Result) {
 		return
 	}
 	res.Subject = rt.subject()
+	rt.startMemos()
 	rt.write(res)
 	if rt.park == nil {
 		res.Coverage = rt.coverage()
@@ -189,6 +196,8 @@ func (rt *run) release() {
 	if cap(rt.out) > maxKeptBytes || cap(rt.scratch) > maxKeptBytes || cap(rt.keyBuf) > maxKeptBytes {
 		rt.out, rt.scratch, rt.keyBuf = nil, nil, nil
 	}
+	clear(rt.trace.at[:cap(rt.trace.at)])
+	clear(rt.trace.marks[:cap(rt.trace.marks)])
 	clear(rt.parts)
 	clear(rt.vars)
 	clear(rt.scopes)

@@ -34,6 +34,7 @@ type member struct {
 	// shared, when not 0, numbers a member that does not depend on the variable of a rule that repeats: it is written for the
 	// first instance in a scope and copied for the others.
 	shared int
+	memo   int // when not 0, numbers a member of a rule that repeats that depends on its variable
 }
 
 // compileObject compiles an element tree of type t; root adds resourceType and id.
@@ -78,7 +79,12 @@ func (c *compiler) compileShared(t *schema.Type, k, v *ynode, root bool) (member
 	}
 	c.read = map[int]bool{}
 	m, el, ok := c.compileMember(t, k, v)
-	if ok && !c.read[c.each] && !m.choice && !m.fixed {
+	switch {
+	case !ok || m.fixed:
+	case c.read[c.each]:
+		c.m.memos++
+		m.memo = c.m.memos
+	case !m.choice:
 		c.m.shared++
 		m.shared = c.m.shared
 	}
@@ -142,9 +148,12 @@ func objectLeaf(t *schema.Type, members []member, root bool) leaf {
 				b = append(b, ',')
 			}
 			var ok bool
-			if m.shared > 0 {
+			switch {
+			case m.shared > 0:
 				b, ok = m.appendShared(rt, b)
-			} else {
+			case m.memo > 0 && m.memo < len(rt.memos):
+				b, ok = m.appendMemo(rt, b)
+			default:
 				b, ok = m.append(rt, b)
 			}
 			if ok {

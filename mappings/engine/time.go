@@ -50,6 +50,7 @@ const futureSlack = 24 * time.Hour
 // "unknown" are no time and no finding; anything else that is no time is one.
 func (rt *run) stamp(s string, n source.Node) *timeEntry {
 	s = strings.TrimSpace(s)
+	rt.trace.local = true // the zone and the receipt are the message's
 	c := &rt.times
 	for i := range c.entries {
 		if e := &c.entries[i]; e.raw == s {

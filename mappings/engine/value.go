@@ -39,7 +39,7 @@ var textTypes = []string{"ST", "TX", "FT", ""}
 // for one result share it.
 func openValue(c *call) *valueCall {
 	x := &c.rt.value
-	if x.call = c; x.of == c.rt.current && x.units == c.table(obxUnits) && x.of != nil {
+	if x.call = c; x.of == c.rt.current && x.units == c.table(obxUnits) && x.of != nil && !c.rt.trace.on { // a memo must see what is read
 		if len(x.rows) > 0 {
 			x.value = x.obx.F(5)
 		}

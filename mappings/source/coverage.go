@@ -1,5 +1,7 @@
 package source
 
+import "math/bits"
+
 // Coverage: every node has two bits, one set by what reads it (Text, Whole,
 // Mark), one by what sets it aside with a reason (Ignore). A leaf with neither
 // was in the record and nobody looked at it.
@@ -9,6 +11,34 @@ func (n Node) Mark() {
 	if n.t != nil {
 		n.t.used[n.i>>6] |= 1 << (uint(n.i) & 63)
 	}
+}
+
+// Watch collects marks apart from those of its tree. It can be used again and again; the zero value is ready.
+type Watch struct {
+	bits []uint64 // of the nodes marked meanwhile; all 0 outside of a watch
+	used []uint64 // the tree's, aside
+}
+
+// Watch begins to collect marks in w. Used and Leaves do not see them before Watched.
+func (t *Tree) Watch(w *Watch) {
+	if cap(w.bits) < len(t.used) {
+		w.bits = make([]uint64, len(t.used))
+	}
+	w.bits = w.bits[:len(t.used)]
+	w.used, t.used = t.used, w.bits
+}
+
+// Watched ends it: the marks are the tree's, and the nodes that have them are appended.
+func (t *Tree) Watched(w *Watch, into []Node) []Node {
+	t.used, w.used = w.used, nil
+	for i, word := range w.bits {
+		t.used[i] |= word
+		w.bits[i] = 0
+		for ; word != 0; word &= word - 1 {
+			into = append(into, Node{t, int32(i<<6 + bits.TrailingZeros64(word))})
+		}
+	}
+	return into
 }
 
 // MarkAll marks the node and all below it.

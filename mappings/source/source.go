@@ -303,6 +303,24 @@ func (n Node) NextSame() Node {
 	return Node{}
 }
 
+// Repetitions is the text of a field or component with all repetitions as they stand side by side; n is the first. ok is false for
+// what the format does not keep so: an object.
+func (n Node) Repetitions() (text string, ok bool) {
+	if n.t == nil {
+		return "", false
+	}
+	nodes := n.t.nodes
+	d := &nodes[n.i]
+	if d.object || !nodes[d.parent].sorted {
+		return "", false
+	}
+	end := d.end
+	for i := d.next; i != 0 && nodes[i].name == d.name; i = nodes[i].next {
+		end = nodes[i].end
+	}
+	return n.t.text[d.start:end], true
+}
+
 // Origin prints the place for people: "OBX[3].5.1", "PID.3[2].1".
 func (n Node) Origin() string {
 	if n.t == nil {
