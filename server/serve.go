@@ -157,7 +157,8 @@ func (a *app) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--integrity: %w", err)
 	}
-	if a.registry, err = search.New(search.Options{Zone: a.zone, BaseURL: a.c.BaseURL, FullText: a.c.FullText}); err != nil {
+	codes := interaction.NewTerminology(interaction.TerminologyOptions{Fresh: a.terminologyFresh()})
+	if a.registry, err = search.New(search.Options{Zone: a.zone, BaseURL: a.c.BaseURL, FullText: a.c.FullText, Codes: codes.Codes()}); err != nil {
 		return err
 	}
 	if a.store, err = a.openStore(ctx); err != nil {
@@ -172,7 +173,7 @@ func (a *app) open(ctx context.Context) error {
 		limits.ConditionalDelete = a.c.ConditionalDeleteLimit
 	}
 	service, err := interaction.New(interaction.Options{Store: a.store, Registry: a.registry, BaseURL: a.c.BaseURL, Zone: a.zone, CursorKey: key,
-		Version: version, Operations: operation.List(), Limits: limits, Integrity: integrity, SlowSearch: a.c.SlowTime, Logger: a.log})
+		Version: version, Operations: operation.List(), Limits: limits, Integrity: integrity, Terminology: codes, SlowSearch: a.c.SlowTime, Logger: a.log})
 	if err != nil {
 		return err
 	}
@@ -182,6 +183,14 @@ func (a *app) open(ctx context.Context) error {
 		return err
 	}
 	return a.openInbox(service)
+}
+
+// terminologyFresh: the embedded store has no other writer; of MongoDB other servers may be.
+func (a *app) terminologyFresh() time.Duration {
+	if a.c.MongoDB == "" {
+		return 0
+	}
+	return time.Second
 }
 
 func (a *app) openInbox(service *interaction.Service) error {

@@ -73,6 +73,8 @@ type Options struct {
 	Operations []Operation
 	// Integrity is what is done about references that name nothing. Default: nothing.
 	Integrity Integrity
+	// Terminology that the Registry asks. Default: one that knows the official definitions and what is stored.
+	Terminology *Terminology
 }
 
 // Limits are the bounds of the interactions; 0 means the default.
@@ -115,27 +117,28 @@ type Limits struct {
 
 // Service carries out interactions on one store.
 type Service struct {
-	store      store.Store
-	registry   *search.Registry
-	base       string
-	clock      func() time.Time
-	newID      func() string
-	randomID   bool // newID gives UUIDs
-	zone       *time.Location
-	version    string
-	started    time.Time
-	limits     Limits
-	slow       time.Duration
-	log        *slog.Logger
-	cursors    sealer
-	operations *operations
-	policies   Integrity
-	referring  func() map[string][]referringParam // by type referred to
-	inFlight   inFlight
-	slots      chan struct{} // one for each transaction that runs
-	index      func(body []byte) (*search.Facts, error)
-	bodies     codec.Pool // parsers for what clients send
-	stored     codec.Pool // parsers for stored forms, which are a little larger
+	store       store.Store
+	registry    *search.Registry
+	base        string
+	clock       func() time.Time
+	newID       func() string
+	randomID    bool // newID gives UUIDs
+	zone        *time.Location
+	version     string
+	started     time.Time
+	limits      Limits
+	slow        time.Duration
+	log         *slog.Logger
+	cursors     sealer
+	operations  *operations
+	policies    Integrity
+	terminology *Terminology
+	referring   func() map[string][]referringParam // by type referred to
+	inFlight    inFlight
+	slots       chan struct{} // one for each transaction that runs
+	index       func(body []byte) (*search.Facts, error)
+	bodies      codec.Pool // parsers for what clients send
+	stored      codec.Pool // parsers for stored forms, which are a little larger
 
 	capabilities func() []byte // computed once
 	canonicals   []string      // types that have a canonical URL
@@ -183,6 +186,10 @@ func New(o Options) (*Service, error) {
 		return nil, err
 	}
 	s.policies = o.Integrity
+	if s.terminology = o.Terminology; s.terminology == nil {
+		s.terminology = NewTerminology(TerminologyOptions{})
+	}
+	s.terminology.stored.service.Store(s)
 	s.referring = sync.OnceValue(s.findReferring)
 	s.slots = make(chan struct{}, s.limits.Transactions)
 	s.bodies.Options.MaxBytes = s.limits.BodyBytes

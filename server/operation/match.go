@@ -91,9 +91,9 @@ type scored struct {
 // candidates runs the searches.
 func (m *matcher) candidates(ctx context.Context) error {
 	for _, id := range m.given.identifiers {
-		value := escapeValue(id.value)
+		value := search.Escape(id.value)
 		if id.system != "" {
-			value = escapeValue(id.system) + "|" + value
+			value = search.Escape(id.system) + "|" + value
 		}
 		if err := m.search(ctx, "this identifier", search.Pair{Name: "identifier", Value: value}); err != nil {
 			return err
@@ -102,7 +102,7 @@ func (m *matcher) candidates(ctx context.Context) error {
 	for _, phone := range m.given.phones {
 		var values []string
 		for _, v := range phone.spellings() {
-			values = append(values, escapeValue(v))
+			values = append(values, search.Escape(v))
 		}
 		if err := m.search(ctx, "this phone number", search.Pair{Name: "phone", Value: strings.Join(values, ",")}); err != nil {
 			return err
@@ -112,7 +112,7 @@ func (m *matcher) candidates(ctx context.Context) error {
 		for _, words := range name.searches() {
 			var pairs []search.Pair
 			for _, w := range words {
-				pairs = append(pairs, search.Pair{Name: "name", Value: escapeValue(w)})
+				pairs = append(pairs, search.Pair{Name: "name", Value: search.Escape(w)})
 			}
 			if err := m.search(ctx, "this name", pairs...); err != nil {
 				return err

@@ -131,12 +131,12 @@ func (m *merger) patient(ctx context.Context, c *interaction.OperationCall, name
 	}
 	var pairs []search.Pair
 	for _, v := range identifiers {
-		value := escapeValue(v.Node.Child("value").Text())
+		value := search.Escape(v.Node.Child("value").Text())
 		if strings.TrimSpace(value) == "" { // a system alone is that of whoever has one today
 			return store.Resource{}, issue.New(issue.Required, "merge.identifier", "an identifier of "+name+"-identifier has no value", v.Node.Location())
 		}
 		if system := v.Node.Child("system").Text(); system != "" {
-			value = escapeValue(system) + "|" + value
+			value = search.Escape(system) + "|" + value
 		}
 		pairs = append(pairs, search.Pair{Name: "identifier", Value: value})
 	}

@@ -152,14 +152,14 @@ const instantLayout = "2006-01-02T15:04:05.000Z07:00"
 func (st *stats) criteria() []search.Pair {
 	var codes []string
 	for _, w := range st.wanted {
-		text := escapeValue(w.code)
+		text := search.Escape(w.code)
 		if w.system != "" {
-			text = escapeValue(w.system) + "|" + text
+			text = search.Escape(w.system) + "|" + text
 		}
 		codes = append(codes, text)
 	}
 	out := []search.Pair{
-		{Name: "subject", Value: escapeValue(st.subject)},
+		{Name: "subject", Value: search.Escape(st.subject)},
 		{Name: "combo-code", Value: strings.Join(codes, ",")},
 		{Name: "status:not", Value: "entered-in-error"},
 	}
@@ -171,12 +171,6 @@ func (st *stats) criteria() []search.Pair {
 	}
 	return out
 }
-
-// escapeValue escapes what separates values of a search.
-// https://hl7.org/fhir/R4/search.html#escaping
-func escapeValue(s string) string { return searchEscapes.Replace(s) }
-
-var searchEscapes = strings.NewReplacer(`\`, `\\`, `,`, `\,`, `$`, `\$`, `|`, `\|`)
 
 // collect goes through the observations, the most recent first, then through the members of panels.
 func (st *stats) collect(ctx context.Context) error {

@@ -78,8 +78,10 @@ func queriesOf(t *testing.T, s *server, typ string, p *interaction.CapabilityPar
 		switch m {
 		case "missing":
 			v = "true"
-		case "identifier", "in", "not-in":
+		case "identifier":
 			v = "urn:x|1"
+		case "in", "not-in":
+			v = "http://hl7.org/fhir/ValueSet/administrative-gender"
 		case "of-type":
 			v = "urn:x|MR|1"
 		case "[type]":
@@ -90,8 +92,11 @@ func queriesOf(t *testing.T, s *server, typ string, p *interaction.CapabilityPar
 			out = append(out, p.Name+":"+param.Targets[0]+"=1")
 			continue
 		case "above", "below":
-			if p.Type == "reference" {
+			switch p.Type {
+			case "reference":
 				v = "http://example.org/q|1"
+			case "token":
+				v = "http://hl7.org/fhir/administrative-gender|male"
 			}
 			for _, target := range []string{"CarePlan", "Encounter", "Location", "Organization", "ResearchStudy", "Specimen", "Task"} {
 				if p.Type == "reference" && slices.Contains(param.Targets, target) {

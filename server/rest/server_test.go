@@ -54,7 +54,8 @@ func newServerOf(t testing.TB, b backend, with interaction.Options, o rest.Optio
 	zone := time.FixedZone("Asia/Shanghai", 8*3600)
 	clock := &storetest.Clock{}
 	clock.Set(start)
-	registry, err := search.New(search.Options{Zone: zone, BaseURL: base, Now: clock.Now, FullText: true})
+	codes := interaction.NewTerminology(interaction.TerminologyOptions{})
+	registry, err := search.New(search.Options{Zone: zone, BaseURL: base, Now: clock.Now, FullText: true, Codes: codes.Codes()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,7 @@ func newServerOf(t testing.TB, b backend, with interaction.Options, o rest.Optio
 	var ids atomic.Int64
 	s.service, err = interaction.New(interaction.Options{
 		Store: s.store, Registry: registry, BaseURL: base, Clock: clock.Now, Zone: zone, CursorKey: []byte("test"), Version: "test", Limits: with.Limits, Operations: operation.List(),
-		NewID: func() string { return "id-" + strconv.FormatInt(ids.Add(1), 10) }, Integrity: with.Integrity,
+		NewID: func() string { return "id-" + strconv.FormatInt(ids.Add(1), 10) }, Integrity: with.Integrity, Terminology: codes,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,225 @@
+package terminology
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"meridian/fhir/codec"
+	"meridian/fhir/definitions"
+	"meridian/fhir/element"
+	"meridian/fhir/issue"
+)
+
+// Kinds of resources.
+const (
+	kindCodeSystem = "CodeSystem"
+	kindValueSet   = "ValueSet"
+	kindConceptMap = "ConceptMap"
+)
+
+// compiled is what find gives: *codeSystem, *valueSet or *conceptMap.
+type compiled interface{ about() header }
+
+// header is what chooses between versions.
+type header struct{ url, version, status, date, stamp string }
+
+func (cs *codeSystem) about() header {
+	return header{cs.url, cs.version, cs.status, cs.date, cs.stamp}
+}
+
+var whats = map[string]string{kindCodeSystem: "code system", kindValueSet: "value set", kindConceptMap: "concept map"}
+
+// find gives the resource of a canonical: of those stored under the url the
+// one of the version asked for, else the newest; else the official one.
+// Issue codes: not-found; invalid for one that cannot be read.
+func (l *Library) find(ctx context.Context, kind, canonical string) (compiled, error) {
+	url, version, versioned := strings.Cut(canonical, "|")
+	var there []compiled
+	if l.source != nil {
+		stored, err := l.source.Find(ctx, kind, url)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range stored {
+			c, err := l.compile(kind, r.Stamp, func() ([]byte, error) { return r.Body, nil })
+			if err != nil {
+				return nil, err
+			}
+			there = append(there, c)
+		}
+	}
+	best := newest(there, version)
+	if best != nil {
+		return best, nil
+	}
+	if official, err := l.official(kind, canonical, url); err != nil {
+		return nil, err
+	} else if official != nil {
+		if there = append(there, official); !versioned || ofVersion(official.about(), version) {
+			return official, nil
+		}
+	}
+	text := "the " + whats[kind] + " " + quote(url) + " is not here"
+	if len(there) > 0 {
+		have := "one without a version"
+		if v := newest(there, "").about().version; v != "" {
+			have = strconv.Quote(v)
+		}
+		text = fmt.Sprintf("the %s %s is not here in version %q; there is %s", whats[kind], quote(url), version, have)
+	}
+	return nil, issue.New(issue.NotFound, "terminology.unknown", text, "")
+}
+
+// official gives the definition of R4, nil when there is none.
+func (l *Library) official(kind, canonical, url string) (compiled, error) {
+	e, ok := l.set.Find(kind, canonical)
+	if !ok {
+		return nil, nil
+	}
+	return l.compile(kind, "R4 "+kind+" "+e.URL, func() ([]byte, error) { return l.set.JSON(definitions.Entry(e)) })
+}
+
+// newest chooses by status, version and date; nil when none has the version. An empty version is any.
+func newest(of []compiled, version string) (best compiled) {
+	for _, c := range of {
+		h := c.about()
+		if version != "" && !ofVersion(h, version) {
+			continue
+		}
+		if best == nil || order(h, best.about()) > 0 {
+			best = c
+		}
+	}
+	return best
+}
+
+// ofVersion: 4.0 is a name for 4.0.1 too.
+func ofVersion(h header, version string) bool {
+	return h.version == version || strings.HasPrefix(h.version, version+".")
+}
+
+func order(a, b header) int {
+	current := func(h header) int {
+		switch h.status {
+		case "active":
+			return 2
+		case "draft", "unknown":
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(current(a), current(b)), compareVersions(a.version, b.version), cmp.Compare(a.date, b.date), cmp.Compare(a.stamp, b.stamp))
+}
+
+// compareVersions compares numbers as numbers: 2.9 is before 2.10.
+func compareVersions(a, b string) int {
+	x, y := strings.FieldsFunc(a, isPoint), strings.FieldsFunc(b, isPoint)
+	for i := range min(len(x), len(y)) {
+		p, q := strings.TrimLeft(x[i], "0"), strings.TrimLeft(y[i], "0")
+		if all(p, isDigit) && all(q, isDigit) && len(p) != len(q) {
+			return cmp.Compare(len(p), len(q))
+		}
+		if c := cmp.Compare(p, q); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(x), len(y))
+}
+
+func isPoint(r rune) bool { return r == '.' || r == '-' }
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// compile reads a resource, or takes what was read under its stamp.
+func (l *Library) compile(kind, stamp string, body func() ([]byte, error)) (compiled, error) {
+	if c, ok := l.cache.get(stamp); ok {
+		return c.(compiled), nil
+	}
+	text, err := body()
+	if err != nil {
+		return nil, err
+	}
+	tree, err := codec.Parse(text, codec.Options{Type: kind, AnyCardinality: true})
+	if err != nil {
+		return nil, issue.New(issue.Invalid, "terminology.unreadable", stamp+" cannot be read", "")
+	}
+	c, codes := compileKind(kind, tree.Root(), stamp)
+	l.cache.put(stamp, c, codes)
+	return c, nil
+}
+
+func compileKind(kind string, root element.Node, stamp string) (compiled, int) {
+	if kind == kindCodeSystem {
+		cs := compileCodeSystem(root)
+		cs.stamp = stamp
+		return cs, len(cs.concepts)
+	}
+	vs := compileValueSet(root)
+	vs.stamp = stamp
+	return vs, vs.size()
+}
+
+// codeSystem finds a system by its url, with what supplements it. version may be empty.
+func (l *Library) codeSystem(ctx context.Context, system, version string) (*codeSystem, error) {
+	canonical := system
+	if version != "" {
+		canonical += "|" + version
+	}
+	g := l.grammar[system]
+	c, err := l.find(ctx, kindCodeSystem, canonical)
+	switch {
+	case g != nil && (err != nil && isUnknown(err) || err == nil && len(c.(*codeSystem).concepts) == 0):
+		return &codeSystem{url: system, name: g.name(), content: contentComplete, grammar: g, stamp: "grammar " + system}, nil
+	case err != nil:
+		return nil, err
+	}
+	cs := c.(*codeSystem)
+	if l.source == nil {
+		return cs, nil
+	}
+	return l.supplemented(ctx, cs)
+}
+
+func isUnknown(err error) bool {
+	var e *issue.Error
+	return errors.As(err, &e) && e.Issues[0].Code == issue.NotFound
+}
+
+// supplemented adds what stored supplements say.
+func (l *Library) supplemented(ctx context.Context, cs *codeSystem) (*codeSystem, error) {
+	stored, err := l.source.Supplements(ctx, cs.url)
+	if err != nil || len(stored) == 0 {
+		return cs, err
+	}
+	key := cs.stamp
+	var of []*codeSystem
+	for _, r := range stored {
+		c, err := l.compile(kindCodeSystem, r.Stamp, func() ([]byte, error) { return r.Body, nil })
+		if err != nil {
+			return nil, err
+		}
+		s := c.(*codeSystem)
+		_, version, _ := strings.Cut(s.supplements, "|")
+		if s.content == contentSupplement && (version == "" || ofVersion(cs.about(), version)) {
+			of = append(of, s)
+		}
+	}
+	slices.SortFunc(of, func(a, b *codeSystem) int { return cmp.Compare(a.stamp, b.stamp) })
+	for _, s := range of {
+		key += "+" + s.stamp
+	}
+	if len(of) == 0 {
+		return cs, nil
+	}
+	if c, ok := l.cache.get(key); ok {
+		return c.(*codeSystem), nil
+	}
+	out := cs.with(of)
+	out.stamp = key
+	l.cache.put(key, out, len(out.concepts))
+	return out, nil
+}

@@ -1,0 +1,163 @@
+package interaction
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"meridian/fhir/issue"
+	"meridian/fhir/search"
+	"meridian/fhir/terminology"
+	"meridian/server/store"
+)
+
+// maxVersions is how many stored resources of one canonical are looked at.
+const maxVersions = 100
+
+// Terminology is what the server knows of codes: the official definitions and
+// the CodeSystems, ValueSets and ConceptMaps that are stored. It is made before
+// the Registry, whose searches ask it, and given to New, which lets it read the store.
+type Terminology struct {
+	*terminology.Library
+	stored *canonicals
+}
+
+// TerminologyOptions has a working zero value, for a store that only this process writes.
+type TerminologyOptions struct {
+	// Fresh is how long what was read from the store is taken as current when this server
+	// itself wrote nothing; its own writes count at once. 0: for good, as nobody else writes.
+	Fresh   time.Duration
+	Library terminology.Options // Source is ours
+}
+
+// NewTerminology gives a Terminology that knows the official definitions only, until New has it.
+func NewTerminology(o TerminologyOptions) *Terminology {
+	t := &Terminology{stored: &canonicals{fresh: o.Fresh, found: map[string]looked{}}}
+	o.Library.Source = t.stored
+	t.Library = terminology.New(o.Library)
+	return t
+}
+
+// Terminology of the service.
+func (s *Service) Terminology() *terminology.Library { return s.terminology.Library }
+
+// terminologyTypes are the resources that it reads.
+var terminologyTypes = []string{"CodeSystem", "ValueSet", "ConceptMap"}
+
+// canonicals finds stored resources by canonical, and keeps what it found as
+// long as no write touches one of these types.
+type canonicals struct {
+	service atomic.Pointer[Service]
+	fresh   time.Duration
+	writes  atomic.Uint64 // commits that touched one of the types
+
+	mu    sync.Mutex
+	found map[string]looked // by kind and reference
+}
+
+// looked is what a look gave, at a time and after a number of writes.
+type looked struct {
+	resources []terminology.Resource
+	writes    uint64
+	at        time.Time
+}
+
+// maxLooks is how many looks are kept.
+const maxLooks = 10_000
+
+// Find gives what is stored under a url; what a relative reference or an address below our base names.
+func (c *canonicals) Find(ctx context.Context, kind, reference string) ([]terminology.Resource, error) {
+	return c.look(ctx, kind+" "+reference, func(s *Service) ([]terminology.Resource, error) {
+		found, err := s.byCanonical(ctx, kind, "url", reference)
+		if err != nil || len(found) > 0 {
+			return found, err
+		}
+		id, ok := strings.CutPrefix(strings.TrimPrefix(reference, s.base+"/"), kind+"/")
+		if !ok || !ValidID(id) {
+			return nil, nil
+		}
+		r, err := s.store.Read(ctx, store.Key{Type: kind, ID: id})
+		if errors.Is(err, store.ErrNotFound) || err == nil && r.Deleted {
+			return nil, nil
+		}
+		return []terminology.Resource{stamped(&r)}, translate(err, "read "+kind)
+	})
+}
+
+// Supplements gives the stored code systems that supplement one.
+func (c *canonicals) Supplements(ctx context.Context, system string) ([]terminology.Resource, error) {
+	return c.look(ctx, "supplements "+system, func(s *Service) ([]terminology.Resource, error) {
+		return s.byCanonical(ctx, "CodeSystem", "supplements", system)
+	})
+}
+
+// look takes what was found before as long as it stands, else looks.
+func (c *canonicals) look(ctx context.Context, key string, find func(*Service) ([]terminology.Resource, error)) ([]terminology.Resource, error) {
+	s := c.service.Load()
+	if s == nil {
+		return nil, nil
+	}
+	// Counted before the look: a write that comes in between makes it an old one.
+	writes, now := c.writes.Load(), time.Time{}
+	if c.fresh > 0 {
+		now = s.clock()
+	}
+	c.mu.Lock()
+	l, ok := c.found[key]
+	c.mu.Unlock()
+	if ok && l.writes == writes && now.Sub(l.at) < max(c.fresh, 1) {
+		return l.resources, nil
+	}
+	found, err := find(s)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.found) >= maxLooks {
+		clear(c.found)
+	}
+	c.found[key] = looked{found, writes, now}
+	return found, nil
+}
+
+// wrote notes a commit, whether it succeeded or not: a failed one may have been carried out.
+func (c *canonicals) wrote(writes []store.Write) {
+	if slices.ContainsFunc(writes, func(w store.Write) bool { return slices.Contains(terminologyTypes, w.Key.Type) }) {
+		c.writes.Add(1)
+	}
+}
+
+// byCanonical gives the resources of a type whose url, or what they supplement, is this one.
+// Issue code: too-costly when there are more than maxVersions.
+func (s *Service) byCanonical(ctx context.Context, typ, param, url string) ([]terminology.Resource, error) {
+	page, err := s.Find(ctx, FindParams{Type: typ, All: []search.Pair{{Name: param, Value: search.Escape(url)}}, Limit: maxVersions + 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(page.Rows) > maxVersions {
+		return nil, issue.New(issue.TooCostly, "terminology.versions", "more than "+strconv.Itoa(maxVersions)+" resources of type "+typ+" have this "+param, "")
+	}
+	var out []terminology.Resource
+	for i := range page.Rows {
+		out = append(out, stamped(&page.Rows[i].Resource))
+	}
+	return out, nil
+}
+
+// stamped names a version.
+func stamped(r *store.Resource) terminology.Resource {
+	return terminology.Resource{Stamp: keyPath(r.Key) + "/_history/" + strconv.FormatUint(r.Version, 10), Body: r.Body}
+}
+
+// commitNoting commits, and lets terminology know.
+func (s *Service) commitNoting(ctx context.Context, p store.CommitParams) error {
+	err := s.store.Commit(ctx, p)
+	s.terminology.stored.wrote(p.Writes)
+	return err
+}
