@@ -51,6 +51,9 @@ type app struct {
 	jobs     atomic.Pointer[job.Runner]
 	door     *inbox.MLLP
 	opened   chan error // the result of opening the store
+
+	alone bool // no other process has the store; MongoDB's log need not wait for others
+	asIs  bool // the store's index is left as it is
 }
 
 // Run serves until ctx ends.
@@ -229,7 +232,7 @@ func (a *app) openStore(ctx context.Context) (store.Store, error) {
 		return nil, fmt.Errorf("--data: %w", err)
 	}
 	s, err := pebblestore.Open(pebblestore.Options{Dir: filepath.Join(a.c.Data, "store"), Index: interaction.Indexer(a.registry), IndexVersion: a.registry.IndexVersion(),
-		CacheBytes: int64(a.c.CacheSize), DoneRetention: a.c.DoneTime, Logger: a.log, Progress: func(done int) { a.log.Info("rebuilding the index", "done", done) }})
+		CacheBytes: int64(a.c.CacheSize), AsIs: a.asIs, DoneRetention: a.c.DoneTime, Logger: a.log, Progress: func(done int) { a.log.Info("rebuilding the index", "done", done) }})
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
 		return nil, fmt.Errorf("--data: %s is in use by another process, or not ours to write: %w", a.c.Data, err)
 	}
@@ -245,7 +248,11 @@ func (a *app) openMongo(ctx context.Context) (*mongostore.Store, error) {
 	if tx == "auto" {
 		tx = ""
 	}
-	return mongostore.Open(ctx, mongostore.Options{URI: a.c.MongoDB, Database: a.c.Database, Index: interaction.Indexer(a.registry), IndexVersion: a.registry.IndexVersion(),
+	settle := time.Duration(0)
+	if a.alone {
+		settle = -1
+	}
+	return mongostore.Open(ctx, mongostore.Options{URI: a.c.MongoDB, Settle: settle, AsIs: a.asIs, Database: a.c.Database, Index: interaction.Indexer(a.registry), IndexVersion: a.registry.IndexVersion(),
 		Transactions: tx, DoneRetention: a.c.DoneTime, MaxTransactions: a.c.MongoDBMaxTransactions, Logger: a.log, Progress: func(done, total int) { a.log.Info("rebuilding the index", "done", done, "of", total) }})
 }
 

@@ -57,6 +57,8 @@ type Options struct {
 	// IndexVersion changes whenever Index does; a database that was indexed by
 	// another one is rebuilt before Open returns.
 	IndexVersion string
+	// AsIs leaves the index as it is, whatever made it: for who reads resources and the log and neither searches nor writes.
+	AsIs bool
 	// Clock is time.Now when nil.
 	Clock func() time.Time
 	// Rand is crypto/rand when nil. Names of processes and leases come from it.

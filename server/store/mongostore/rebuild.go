@@ -43,7 +43,7 @@ func (s *Store) rebuild(ctx context.Context) error {
 			return fmt.Errorf("mongostore: record the index version: %w", err)
 		case err != nil:
 			return fmt.Errorf("mongostore: read the index version: %w", err)
-		case d.Version == s.opts.IndexVersion:
+		case d.Version == s.opts.IndexVersion || s.opts.AsIs:
 			return nil
 		}
 		mine, err := s.leaseRebuild(ctx)

@@ -26,6 +26,22 @@ func upper(body []byte) (*search.Facts, error) {
 	return f, nil
 }
 
+// What is opened as it is keeps its index, and its next opening still finds it to be of another version.
+func TestAsIsRebuildsNothing(t *testing.T) {
+	o := testOptions(t)
+	mustCommit(t, mustOpen(t, o), storetest.Sample{Type: "Patient", ID: "a", Facts: []storetest.Fact{storetest.Text("code", "c")}}.Write())
+	rebuilt := 0
+	o.Index, o.IndexVersion, o.AsIs, o.Progress = upper, "test-2", true, func(int, int) { rebuilt++ }
+	if changes, _, err := mustOpen(t, o).Changes(t.Context(), "", 10); err != nil || len(changes) != 1 || rebuilt != 0 {
+		t.Errorf("%d changes, %v; rebuilt %d times", len(changes), err, rebuilt)
+	}
+	o.AsIs = false
+	mustOpen(t, o)
+	if rebuilt != 1 {
+		t.Errorf("rebuilt %d times afterwards", rebuilt)
+	}
+}
+
 func TestRebuild(t *testing.T) {
 	o := testOptions(t)
 	s := mustOpen(t, o)

@@ -82,6 +82,27 @@ func TestReopenGoesOnWhereItWas(t *testing.T) {
 	}
 }
 
+// What is opened as it is keeps its keys, and its next opening still finds them to be of another version.
+func TestAsIsRebuildsNothing(t *testing.T) {
+	fs := vfs.NewMem()
+	s, err := Open(Options{Dir: "db", FS: fs, Index: storetest.Index, IndexVersion: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, s, storetest.Sample{Type: "Patient", ID: "a", Facts: []storetest.Fact{storetest.Token("code", "sys", "x")}})
+	rebuilt := 0
+	o := Options{Dir: "db", FS: fs, Index: storetest.Index, IndexVersion: "2", Progress: func(int) { rebuilt++ }, AsIs: true}
+	s = reopen(t, s, o)
+	if changes, _, err := s.Changes(t.Context(), "", 10); err != nil || len(changes) != 1 || rebuilt != 0 {
+		t.Errorf("%d changes, %v; rebuilt %d times", len(changes), err, rebuilt)
+	}
+	o.AsIs = false
+	reopen(t, s, o)
+	if rebuilt != 1 {
+		t.Errorf("rebuilt %d times afterwards", rebuilt)
+	}
+}
+
 func TestAnotherIndexVersionRebuilds(t *testing.T) {
 	fs := vfs.NewMem()
 	upper := func(body []byte) (*search.Facts, error) {

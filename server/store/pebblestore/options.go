@@ -25,6 +25,8 @@ type Options struct {
 	// IndexVersion changes whenever Index gives other facts for some body. A
 	// store that recorded another one rebuilds its keys at Open.
 	IndexVersion string
+	// AsIs leaves the keys as they are, whatever made them: for who reads resources and the log and neither searches nor writes.
+	AsIs bool
 	// Progress is called now and then during a rebuild, with the resources done.
 	Progress func(done int)
 	// Sort lists, by type, the parameters beside dates, numbers and quantities

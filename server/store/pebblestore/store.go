@@ -99,7 +99,7 @@ func (s *Store) load() error {
 		return fmt.Errorf("queue: %w", err)
 	}
 	keys, err := s.meta(metaKeys)
-	if err != nil || keys == s.options.keysVersion() {
+	if err != nil || keys == s.options.keysVersion() || s.options.AsIs && keys != "" {
 		return err
 	}
 	return s.rebuild()

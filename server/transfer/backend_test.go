@@ -1,0 +1,84 @@
+package transfer_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"meridian/server/store"
+	"meridian/server/store/mongostore"
+	"meridian/server/store/pebblestore"
+	"meridian/server/store/storetest"
+)
+
+// opener makes an empty store that the test closes at its end.
+type opener func(t testing.TB, c storetest.Config) store.Store
+
+// backends lists the stores by name: the embedded one in memory, and MongoDB when MERIDIAN_TEST_MONGODB names one.
+func backends(t *testing.T) map[string]opener {
+	list := map[string]opener{"pebble": openPebble}
+	if uri := os.Getenv("MERIDIAN_TEST_MONGODB"); uri != "" {
+		list["mongodb"] = func(t testing.TB, c storetest.Config) store.Store { return openMongo(t, uri, c) }
+	} else {
+		t.Log("SKIPPED on MongoDB: MERIDIAN_TEST_MONGODB is not set")
+	}
+	return list
+}
+
+func closeAtEnd(t testing.TB, s store.Store) store.Store {
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+func openPebble(t testing.TB, c storetest.Config) store.Store {
+	t.Helper()
+	s, err := pebblestore.Open(pebblestore.Options{Dir: "db", FS: vfs.NewMem(), Index: c.Index, IndexVersion: c.IndexVersion, Clock: c.Clock,
+		CacheBytes: 8 << 20, MemTableBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return closeAtEnd(t, s)
+}
+
+// openMongo opens a database of its own, which is dropped at the end of the test.
+func openMongo(t testing.TB, uri string, c storetest.Config) store.Store {
+	t.Helper()
+	var b [6]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		t.Fatal(err)
+	}
+	name := "meridian_test_" + hex.EncodeToString(b[:])
+	t.Cleanup(func() {
+		client, err := mongo.Connect(options.Client().ApplyURI(uri))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := client.Database(name).Drop(ctx); err != nil {
+			t.Errorf("drop %s: %v", name, err)
+		}
+		if err := client.Disconnect(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := mongostore.Open(t.Context(), mongostore.Options{URI: uri, Database: name, Index: c.Index, IndexVersion: c.IndexVersion, Clock: c.Clock,
+		Settle: -1, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return closeAtEnd(t, s)
+}
