@@ -1,6 +1,8 @@
 // Package definitions gives read access to the official definitions of R4
 // (hl7.fhir.r4.core 4.0.1): 4,474 resources, embedded, and to the eleven of
-// additional.json: resource types that R4 does not have, which is ViewDefinition.
+// additional.json: resource types that R4 does not have, which is ViewDefinition. Code systems that Chinese
+// hospitals exchange (china/*.csv), and the tables by which messages are mapped
+// (mappings/maps/tables), are there as CodeSystem, ValueSet and ConceptMap.
 //
 // Search parameters and compartments are static tables and cost nothing to
 // open. All definitions, these included, are in an archive: blocks of some
@@ -11,7 +13,7 @@
 //	archive_gen.bin   count, end of each block (uint32, little endian), blocks
 //	archive_gen.go    {"StructureDefinition", "http://hl7.org/fhir/StructureDefinition/Patient", block, from, length}
 //
-// The vendored bundles beside it (*.json.gz) and additional.json are the source of
+// The vendored bundles beside it (*.json.gz), additional.json and those tables are the source of
 // both and are not embedded. Everything handed out is shared and must not be changed. All
 // functions and methods are safe for concurrent use.
 package definitions

@@ -101,6 +101,21 @@ func emitDefinitions(dir string) func(*model, map[string][]byte) error {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
+		for _, t := range contentTables() {
+			resources, err := t.resources(filepath.Join(dir, "..", ".."))
+			if err != nil {
+				return err
+			}
+			for _, raw := range resources {
+				var head struct{ ResourceType string }
+				if err := json.Unmarshal(raw, &head); err != nil {
+					return err
+				}
+				if err := a.add(head.ResourceType, raw); err != nil {
+					return err
+				}
+			}
+		}
 		for name, src := range map[string][]byte{
 			"search":  definitionsSearch(params, compartments),
 			"archive": a.index(),

@@ -1,5 +1,5 @@
 // Command gen compiles the official R4 definitions (fhir/definitions/*.json.gz),
-// and those of additional resource types (additional.json), into Go source and data:
+// those of additional resource types (additional.json), and tables of codes (china.go), into Go source and data:
 //
 //	fhir/schema/types_gen.go            element tables, one composite literal that the linker lays out
 //	fhir/schema/names_gen.go            type constants, name index, resource type names
