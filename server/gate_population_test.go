@@ -85,7 +85,7 @@ type chart struct {
 
 // patientBundle is the bundle of patient i, and how many resources are in it.
 func patientBundle(i int) (bundle []byte, resources int) {
-	c := &chart{r: rand.New(rand.NewPCG(gateSeed, uint64(i)))}
+	c := &chart{r: chartRandom(i)}
 	c.out = append(make([]byte, 0, 90<<10), `{"resourceType":"Bundle","type":"transaction","entry":[`...)
 	c.person(i)
 	c.at = time.Date(2023, 1, 2, 8, 0, 0, 0, time.UTC).AddDate(0, 0, c.r.IntN(700)).Add(time.Duration(c.r.IntN(32)) * 15 * time.Minute)
@@ -111,6 +111,8 @@ func patientBundle(i int) (bundle []byte, resources int) {
 	c.report("57698-3", "Lipid panel with direct LDL - Serum or Plasma", lipids)
 	return append(c.out, "]}"...), c.entries
 }
+
+func chartRandom(i int) *rand.Rand { return rand.New(rand.NewPCG(gateSeed, uint64(i))) }
 
 // add writes an entry and gives its fullUrl.
 func (c *chart) add(typ string, resource []byte) string {

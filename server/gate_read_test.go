@@ -103,6 +103,8 @@ func (g *gate) searching(b *testing.B) {
 	g.disjoint(b, w)
 	g.joins(b, w, n, patient)
 	g.counts(b, w, n)
+	g.iterates(b, w, n, patient)
+	g.everything(b, w)
 }
 
 // pages compares page 200 with page 1.

@@ -99,6 +99,17 @@ func (l *line) met() string {
 	return "missed"
 }
 
+// bound is the budget as the table has it.
+func (l *line) bound() string {
+	switch {
+	case l.budget == 0:
+		return "-"
+	case l.atLeast:
+		return "≥ " + short(l.budget)
+	}
+	return "≤ " + short(l.budget)
+}
+
 // report keeps a line for the table and gives it to the benchmark's output. A line measured again replaces the one before.
 func (g *gate) report(b *testing.B, l line) {
 	if l.floor > 0 && l.value == 0 {
@@ -136,17 +147,11 @@ func (g *gate) table() {
 	fmt.Println("|--|--|--|--|--|--|--|")
 	for i := range g.lines {
 		l := &g.lines[i]
-		floor, ratio, bound := "-", "-", "-"
+		floor, ratio := "-", "-"
 		if l.floor > 0 {
 			floor, ratio = short(l.floor), strconv.FormatFloat(l.value, 'f', 2, 64)
 		}
-		if l.budget > 0 {
-			bound = "≤ " + short(l.budget)
-			if l.atLeast {
-				bound = "≥ " + short(l.budget)
-			}
-		}
-		fmt.Printf("| %s | %s %s | %s | %s | %s | %s | %s |\n", l.name, short(l.figure), l.unit, floor, ratio, bound, l.met(), l.note)
+		fmt.Printf("| %s | %s %s | %s | %s | %s | %s | %s |\n", l.name, short(l.figure), l.unit, floor, ratio, l.bound(), l.met(), l.note)
 	}
 	fmt.Println()
 }
