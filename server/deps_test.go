@@ -29,6 +29,7 @@ fhir/definitions     < fhir/r4 fhir/codec fhir/element fhir/schema fhir/issue
 fhir/fhirpath        < fhir/element fhir/schema fhir/issue fhir/value fhir/ucum github.com/cockroachdb/apd/v3
 fhir/patch           < fhir/codec fhir/fhirpath fhir/element fhir/schema fhir/issue fhir/value
 fhir/terminology     < fhir/search fhir/definitions fhir/r4 fhir/codec fhir/element fhir/schema fhir/issue fhir/value fhir/ucum
+fhir/validate        < fhir/definitions fhir/fhirpath fhir/codec fhir/element fhir/schema fhir/issue fhir/value fhir/ucum
 fhir/search          < fhir/definitions fhir/fhirpath fhir/codec fhir/element fhir/schema fhir/issue fhir/value fhir/ucum golang.org/x/text/… github.com/mozillazg/go-pinyin
 fhir/fhirtest        < fhir/codec fhir/r4 fhir/element fhir/schema fhir/issue fhir/value
 fhir/internal/gen

@@ -9,9 +9,11 @@
 package issue
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Severity is OperationOutcome.issue.severity.
@@ -70,6 +72,9 @@ type Issue struct {
 	Text       string // diagnostics, one English sentence
 	Expression string // FHIRPath location such as "Patient.name[0].family"; empty when there is none
 	Offset     int    // byte offset in the input, NoOffset when there is none
+	Chinese    string // Text in Chinese; empty where there is no such text
+	Line       int    // of Offset, from 1; 0 where it was not worked out
+	Column     int    // of Offset in its line, from 1, in characters; 0 as Line
 }
 
 // Error is a failed request as the client will see it. Issues is not empty.
@@ -78,6 +83,26 @@ type Issue struct {
 type Error struct {
 	Issues []Issue
 	Status int
+}
+
+// Locate fills Line and Column of issues whose Offset is in src. Issues in the order of their places cost one pass over src.
+func Locate(src []byte, issues []Issue) {
+	done, line, start := 0, 1, 0
+	for i := range issues {
+		at := issues[i].Offset
+		if at < 0 || at > len(src) {
+			continue
+		}
+		if at < done {
+			done, line, start = 0, 1, 0
+		}
+		if k := bytes.LastIndexByte(src[done:at], '\n'); k >= 0 {
+			line += bytes.Count(src[done:at], []byte{'\n'})
+			start = done + k + 1
+		}
+		done = at
+		issues[i].Line, issues[i].Column = line, utf8.RuneCount(src[start:at])+1
+	}
 }
 
 // New gives an *Error with a single issue of severity error and no offset.

@@ -45,7 +45,11 @@ func (s *Service) Operate(ctx context.Context, p OperateParams) (OperationResult
 	root, done, err := s.parse(p.Body, "")
 	if err != nil {
 		if invalid := issue.As(err); r.Invalid && invalid != nil && aboutResource(invalid) {
-			return s.operate(ctx, r, &p, element.Node{}, invalid)
+			parser := s.bodies.Get()
+			defer s.bodies.Put(parser)
+			tree, _ := parser.ParseWithIssues(p.Body)
+			issue.Locate(p.Body, invalid.Issues)
+			return s.operate(ctx, r, &p, tree.Root(), invalid)
 		}
 		return OperationResult{}, err
 	}

@@ -88,7 +88,8 @@ type OperationCall struct {
 	// Body and ContentType are of a call whose content type the definition lists in Raw.
 	Body        []byte
 	ContentType string
-	// Invalid holds what is wrong with the body, of an operation with Invalid: Params then has only what the address says.
+	// Invalid holds what is wrong with the body, of an operation with Invalid. Params then has what the address says and what
+	// could be read of the body: whatever an issue's expression names may be there in part or not at all.
 	Invalid *issue.Error
 	// State is what Next was given when it made the link that is followed now; nil on the first page.
 	State []byte

@@ -37,7 +37,8 @@ func appendIssue(dst []byte, is *issue.Issue) []byte {
 	if is.ID != "" {
 		dst = append(dst, `,"details":{"coding":[{"system":"`+IssueSystem+`","code":`...)
 		dst = codec.AppendString(dst, is.ID)
-		dst = append(dst, `}]}`...)
+		dst = append(dst, `}]`...)
+		dst = append(appendTexts(dst, is), '}')
 	}
 	if is.Text != "" || is.Offset >= 0 {
 		text := is.Text
@@ -47,10 +48,27 @@ func appendIssue(dst []byte, is *issue.Issue) []byte {
 		dst = append(dst, `,"diagnostics":`...)
 		dst = codec.AppendString(dst, text)
 	}
+	if is.Line > 0 {
+		dst = append(dst, `,"location":["Line[`...)
+		dst = append(strconv.AppendInt(dst, int64(is.Line), 10), `] Col[`...)
+		dst = append(strconv.AppendInt(dst, int64(is.Column), 10), `]"]`...)
+	}
 	if is.Expression != "" {
 		dst = append(dst, `,"expression":[`...)
 		dst = codec.AppendString(dst, is.Expression)
 		dst = append(dst, ']')
 	}
 	return append(dst, '}')
+}
+
+// appendTexts appends the text of an issue that has one in Chinese too, as a translation of it.
+//
+// https://hl7.org/fhir/R4/extension-translation.html
+func appendTexts(dst []byte, is *issue.Issue) []byte {
+	if is.Chinese == "" {
+		return dst
+	}
+	dst = codec.AppendString(append(dst, `,"text":`...), is.Text)
+	dst = append(dst, `,"_text":{"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/translation","extension":[{"url":"lang","valueCode":"zh"},{"url":"content","valueString":`...)
+	return append(codec.AppendString(dst, is.Chinese), `}]}]}`...)
 }

@@ -4,7 +4,7 @@
 //	$everything  everything.go      all about a patient, an encounter
 //	$lastn       lastn.go           the newest observations of each code
 //	$stats       stats.go           statistics of measured values
-//	$validate    validate.go        structure of a resource
+//	$validate    validate.go        what is wrong with a resource
 //	$diff        diff.go            two versions as a patch
 //	$match       match.go           patients that may be the one given
 //	$merge …     merge.go           one patient out of two, and back
@@ -35,7 +35,7 @@ func List() []interaction.Operation {
 		operation{lastnDefinition(), lastn},
 		operation{statsDefinition(), runStats},
 		operation{diffDefinition(), runDiff},
-		operation{validateDefinition(), validate},
+		newValidation(),
 		operation{matchDefinition(), match},
 		operation{mergeDefinition(), merge},
 		operation{unmergeDefinition(), unmerge},

@@ -2,8 +2,12 @@ package operation
 
 import (
 	"context"
+	"strings"
 
+	"meridian/fhir/element"
 	"meridian/fhir/issue"
+	"meridian/fhir/search"
+	"meridian/fhir/validate"
 	"meridian/server/interaction"
 )
 
@@ -13,17 +17,25 @@ func validateDefinition() *interaction.OperationDefinition {
 		Params: []interaction.OperationParameter{
 			{Name: "resource", Max: 1, Type: "Resource", Documentation: "What is validated; needed unless the mode is delete"},
 			{Name: "mode", Max: 1, Type: "code", Documentation: "create, update or delete: also what that would refuse"},
-			{Name: "profile", Max: 1, Type: "uri", Documentation: "Profiles are not checked yet, but for the base definition of the type: another one is answered with an error"},
-			{Name: "return", Out: true, Min: 1, Max: 1, Type: "OperationOutcome", Documentation: "The issues; without an error the resource is valid as far as it was checked"},
+			{Name: "profile", Max: 1, Type: "uri", Documentation: "A profile that the resource shall conform to, beside those that it claims: of R4, or posted to the server"},
+			{Name: "return", Out: true, Min: 1, Max: 1, Type: "OperationOutcome", Documentation: "The issues; without an error the resource is valid"},
 		},
-		Documentation: "Checks elements, types, cardinality and the form of every value, as each write does; invariants, value sets and profiles are not checked yet.",
+		Documentation: "Checks structure, invariants, profiles with their slices, references, extensions, Bundles and questionnaires' answers.",
 	}
 }
 
-// validate answers 200 whatever it finds.
+// validation is $validate with what it has compiled.
+type validation struct{ validator *validate.Validator }
+
+func newValidation() operation {
+	v := &validation{validate.New(validate.Options{Source: posted{}})}
+	return operation{validateDefinition(), v.run}
+}
+
+// run answers 200 whatever it finds.
 //
 // https://hl7.org/fhir/R4/resource-operation-validate.html
-func validate(ctx context.Context, c *interaction.OperationCall) (interaction.OperationResult, error) {
+func (v *validation) run(ctx context.Context, c *interaction.OperationCall) (interaction.OperationResult, error) {
 	mode := c.Text("mode")
 	switch {
 	case mode != "" && mode != "create" && mode != "update" && mode != "delete":
@@ -33,28 +45,51 @@ func validate(ctx context.Context, c *interaction.OperationCall) (interaction.Op
 	case mode != "delete" && c.Value("resource") == nil && c.Invalid == nil:
 		return interaction.OperationResult{}, issue.New(issue.Required, "operation.parameter-missing", "$validate needs the parameter resource, unless the mode is delete", "")
 	}
-	var found []issue.Issue
 	if mode == "delete" {
 		if _, err := c.Service.Read(ctx, interaction.ReadParams{Key: c.Key}); err != nil {
 			return outcomeOf(err)
 		}
 		return outcome([]issue.Issue{note("validate.delete", "the resource is there and can be deleted")}), nil
 	}
-	if c.Invalid != nil {
-		found = append(found, c.Invalid.Issues...)
-	} else {
-		found = append(found, checkResource(c, mode)...)
+	found, err := v.validate(ctx, c, mode)
+	if err != nil {
+		return interaction.OperationResult{}, err
 	}
-	found = append(found, checkProfile(c)...)
 	if len(found) == 0 {
-		found = append(found, note("validate.structure", "valid in elements, types, cardinality and values; invariants, value sets and profiles were not checked"))
+		found = append(found, note("validate.ok", "nothing is wrong with it"))
 	}
 	return outcome(found), nil
 }
 
-// checkResource checks what the resource says against the address and the mode.
-func checkResource(c *interaction.OperationCall, mode string) (found []issue.Issue) {
-	root := c.Value("resource").Node
+// validate gives the issues of the resource: those of its structure first.
+func (v *validation) validate(ctx context.Context, c *interaction.OperationCall, mode string) (found []issue.Issue, err error) {
+	var p validate.Params
+	if c.Invalid != nil {
+		for _, is := range c.Invalid.Issues {
+			found = append(found, is)
+			p.Skip = append(p.Skip, is.Expression)
+		}
+	}
+	profile := c.Text("profile")
+	resource := c.Value("resource")
+	if resource == nil || !resource.Node.Valid() {
+		if profile != "" {
+			found = append(found, issue.New(issue.NotSupported, "validate.profile", "the profile was not checked: too little of the resource could be read", "").Issues...)
+		}
+		return found, nil
+	}
+	if profile != "" {
+		p.Profiles = []string{profile}
+	}
+	root := resource.Node
+	found = append(found, checkAddress(c, root, mode)...)
+	ctx = context.WithValue(ctx, serviceKey{}, c.Service)
+	more, err := v.validator.Validate(ctx, root, p)
+	return append(found, more...), err
+}
+
+// checkAddress checks what the resource says against the address and the mode.
+func checkAddress(c *interaction.OperationCall, root element.Node, mode string) (found []issue.Issue) {
 	fail := func(code issue.Code, id, text, at string) {
 		found = append(found, issue.New(code, id, text, at).Issues...)
 	}
@@ -65,20 +100,34 @@ func checkResource(c *interaction.OperationCall, mode string) (found []issue.Iss
 	if mode == "update" && id != c.Key.ID {
 		fail(issue.Invalid, "id.differs", "the id in the resource is not the one of the address", root.Location()+".id")
 	}
-	for _, p := range elements(root.Child("meta"), "profile") {
-		found = append(found, warning(issue.NotSupported, "validate.profile", "the profile is not checked yet"))
-		found[len(found)-1].Expression = p.Location()
-	}
 	return found
 }
 
-// checkProfile: the server shall answer an error where it cannot validate against the profile that was asked for.
-func checkProfile(c *interaction.OperationCall) []issue.Issue {
-	profile := c.Text("profile")
-	if profile == "" || profile == "http://hl7.org/fhir/StructureDefinition/"+c.Key.Type {
-		return nil
+// serviceKey is where a context holds the service whose definitions a validation reads.
+type serviceKey struct{}
+
+// posted finds definitions among the resources of the server: by url, and by version where the canonical names one, else the one changed last.
+type posted struct{}
+
+func (posted) Definition(ctx context.Context, kind, canonical string) ([]byte, bool) {
+	s, ok := ctx.Value(serviceKey{}).(*interaction.Service)
+	if !ok || canonical == "" {
+		return nil, false
 	}
-	return issue.New(issue.NotSupported, "validate.profile", "the profile is not checked yet; what else is said here is about the base definition", "").Issues
+	url, version, versioned := strings.Cut(canonical, "|")
+	// A url that R4 itself defines is not looked for, unless a version is named: the specification is not replaced by what is posted.
+	if !versioned && strings.HasPrefix(url, "http://hl7.org/fhir/") {
+		return nil, false
+	}
+	all := []search.Pair{{Name: "url", Value: search.Escape(url)}}
+	if versioned {
+		all = append(all, search.Pair{Name: "version", Value: search.Escape(version)})
+	}
+	page, err := s.Find(ctx, interaction.FindParams{Type: kind, All: all, Sort: "-_lastUpdated", Limit: 1})
+	if err != nil || len(page.Rows) == 0 {
+		return nil, false
+	}
+	return page.Rows[0].Body, true
 }
 
 func note(id, text string) issue.Issue {

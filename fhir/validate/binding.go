@@ -1,0 +1,110 @@
+package validate
+
+import (
+	"meridian/fhir/element"
+	"meridian/fhir/fhirpath"
+	"meridian/fhir/issue"
+	"meridian/fhir/schema"
+)
+
+// bound checks n against a value set: an error where the binding is required, a warning where it is extensible, information
+// where it is preferred. What terminology does not know is no issue.
+//
+// https://hl7.org/fhir/R4/terminologies.html#strength
+func (r *run) bound(n element.Node, set string, strength byte, suffix string) {
+	if r.v.opt.Codes == nil {
+		return
+	}
+	if _, coded := firstCode(n); !coded {
+		if strength == 'r' && n.TypeID() == schema.TypeCodeableConcept && !hasExtension(n) {
+			r.reportAt(n, suffix, issue.SevError, issue.CodeInvalid, "binding.no-code", withoutVersion(set))
+		}
+		return
+	}
+	in, known := r.inValueSet(n, set)
+	if in || !known {
+		return
+	}
+	severity := map[byte]issue.Severity{'r': issue.SevError, 'e': issue.Warning, 'p': issue.Information}[strength]
+	r.reportAt(n, suffix, severity, issue.CodeInvalid, "binding."+bindingIDs[strength], withoutVersion(set))
+}
+
+var bindingIDs = map[byte]string{'r': "required", 'e': "extensible", 'p': "preferred"}
+
+func hasExtension(n element.Node) bool { return n.Child("extension").Valid() }
+
+// inValueSet says that n, or one of its codings, is in a value set. It is not known when none is in it and one is not known to be out.
+func (r *run) inValueSet(n element.Node, set string) (in, known bool) {
+	if r.v.opt.Codes == nil {
+		return false, false
+	}
+	known = true
+	try := func(system, code string) {
+		yes, k := r.v.opt.Codes.Contains(r.ctx, set, system, code)
+		in = in || yes && k
+		known = known && k
+	}
+	switch n.TypeID() {
+	case schema.TypeCodeableConcept:
+		any := false
+		for c := n.First(); c.Valid(); c = c.Next() {
+			if c.Name() == "coding" && c.Child("code").HasValue() {
+				any = true
+				try(c.Child("system").Text(), c.Child("code").Text())
+			}
+		}
+		known = known && any
+	case schema.TypeCoding:
+		try(n.Child("system").Text(), n.Child("code").Text())
+	default:
+		if n.Type().Kind == schema.Primitive {
+			try("", n.Text())
+		} else {
+			try(n.Child("system").Text(), n.Child("code").Text())
+		}
+	}
+	return in, known || in
+}
+
+// firstCode is the code of a value, or of its first coding that has one.
+func firstCode(n element.Node) (element.Node, bool) {
+	switch n.Type().Kind {
+	case schema.Primitive:
+		return n, n.HasValue()
+	}
+	if n.TypeID() == schema.TypeCodeableConcept {
+		for c := n.First(); c.Valid(); c = c.Next() {
+			if code := c.Child("code"); c.Name() == "coding" && code.HasValue() {
+				return code, true
+			}
+		}
+		return element.Node{}, false
+	}
+	code := n.Child("code")
+	return code, code.HasValue()
+}
+
+// coding checks that a code is one of its system.
+func (r *run) coding(n element.Node) {
+	system, code := n.Child("system"), n.Child("code")
+	if r.v.opt.Codes == nil || !system.HasValue() || !code.HasValue() {
+		return
+	}
+	if yes, known := r.v.opt.Codes.Defines(r.ctx, system.Text(), code.Text()); known && !yes {
+		r.report(code, issue.SevError, issue.CodeInvalid, "code.unknown", system.Text())
+	}
+}
+
+// terminology answers memberOf() in invariants.
+type terminology struct{ r *run }
+
+func (t terminology) MemberOf(code element.Node, valueSet string) (member, known bool, err error) {
+	member, known = t.r.inValueSet(code, valueSet)
+	return member, known, nil
+}
+
+func (t terminology) Subsumes(_, _ element.Node) (subsumes, known bool, err error) {
+	return false, false, nil
+}
+
+var _ fhirpath.Terminology = terminology{}

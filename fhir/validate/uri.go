@@ -1,0 +1,87 @@
+package validate
+
+import (
+	"strings"
+
+	"meridian/fhir/element"
+	"meridian/fhir/issue"
+	"meridian/fhir/schema"
+	"meridian/fhir/ucum"
+)
+
+// uri checks what the form of a uri promises: a canonical is absolute or a fragment, urn:uuid and urn:oid hold what they say.
+//
+// https://hl7.org/fhir/R4/datatypes.html#uri, https://hl7.org/fhir/R4/references.html#canonical
+func (r *run) uri(n element.Node) {
+	text := string(n.Bytes())
+	if rest, ok := strings.CutPrefix(text, "urn:uuid:"); ok && !isUUID(rest) {
+		r.report(n, issue.SevError, issue.Value, "uri.uuid")
+	}
+	if rest, ok := strings.CutPrefix(text, "urn:oid:"); ok && !isOID(rest) {
+		r.report(n, issue.SevError, issue.Value, "uri.oid")
+	}
+	if n.TypeID() == schema.TypeCanonical && text != "" && !isAbsolute(text) && text[0] != '#' {
+		r.report(n, issue.SevError, issue.Value, "canonical.absolute")
+	}
+}
+
+// isAbsolute says that a URL starts with a scheme.
+func isAbsolute(s string) bool {
+	scheme, _, ok := strings.Cut(s, ":")
+	if !ok || scheme == "" || strings.ContainsAny(scheme, "/?#") {
+		return false
+	}
+	return true
+}
+
+func isUUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if dash := i == 8 || i == 13 || i == 18 || i == 23; dash != (c == '-') || !dash && (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+func isOID(s string) bool {
+	arcs := strings.Split(s, ".")
+	if len(arcs) < 2 || len(arcs[0]) != 1 || arcs[0][0] < '0' || arcs[0][0] > '2' {
+		return false
+	}
+	for _, a := range arcs {
+		if a == "" || len(a) > 1 && a[0] == '0' || strings.Trim(a, "0123456789") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// identifier checks that the value of an identifier in the system of URIs is one.
+//
+// https://hl7.org/fhir/R4/datatypes.html#Identifier
+func (r *run) identifier(n element.Node) {
+	if value := n.Child("value"); n.Child("system").Text() == "urn:ietf:rfc:3986" && value.HasValue() && !isAbsolute(value.Text()) {
+		r.report(value, issue.SevError, issue.Value, "identifier.uri")
+	}
+}
+
+// unit checks the code of a Quantity: UCUM is a grammar and needs no terminology.
+//
+// https://hl7.org/fhir/R4/datatypes.html#Quantity
+func (r *run) unit(n element.Node) {
+	system, code := n.Child("system"), n.Child("code")
+	if !code.HasValue() || !system.HasValue() {
+		return
+	}
+	if system.Text() == "http://unitsofmeasure.org" {
+		if _, err := ucum.Parse(code.Text()); err != nil {
+			r.report(code, issue.SevError, issue.CodeInvalid, "unit.unknown")
+		}
+		return
+	}
+	r.coding(n)
+}
