@@ -163,6 +163,17 @@ type OperationResult struct {
 	Resource *store.Resource
 }
 
+// OperationError is the error of an operation that says itself what is wrong, in the form of its answers, which are no
+// resources. The HTTP status is that of Err; in a bundle it is Err that is seen.
+type OperationError struct {
+	Err         error
+	ContentType string
+	Body        []byte
+}
+
+func (e *OperationError) Error() string { return e.Err.Error() }
+func (e *OperationError) Unwrap() error { return e.Err }
+
 // operations is the registry: by name, each with one or more definitions for different types.
 type operations struct {
 	byName map[string][]*registered

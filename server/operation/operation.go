@@ -10,6 +10,7 @@
 //	$merge …     merge.go           one patient out of two, and back
 //	$purge       purge.go           a patient's record, for good
 //	$meta …      meta.go            profiles, tags, labels
+//	$graphql     graphql.go         GraphQL; its engine is the package graphql below this one
 //
 // An operation sees parameters that agree with its definition, and reads and
 // writes through *interaction.Service, never through the store. It has no state
@@ -25,6 +26,7 @@ import (
 	"context"
 
 	"meridian/server/interaction"
+	"meridian/server/operation/graphql"
 )
 
 // List gives the operations of the server. A further one is a further line.
@@ -43,6 +45,7 @@ func List() []interaction.Operation {
 		operation{metaDefinition(), meta},
 		operation{metaAddDefinition(), metaAdd},
 		operation{metaDeleteDefinition(), metaDelete},
+		operation{graphqlDefinition(), runGraphQL(&graphql.Engine{})},
 	}
 }
 

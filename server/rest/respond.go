@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -159,6 +160,11 @@ func (x *call) fail(err error) {
 	}
 	if e := issue.As(err); status == http.StatusServiceUnavailable || e != nil && (e.Issues[0].Code == issue.LockError || e.Issues[0].Code == issue.Throttled) {
 		x.Response().Header().Set("Retry-After", retryAfter)
+	}
+	var own *interaction.OperationError
+	if errors.As(err, &own) {
+		_ = x.transmit(status, []string{own.ContentType}, own.Body)
+		return
 	}
 	body := interaction.AppendOutcome(nil, errorIssues(err))
 	if err := x.send(status, body); err != nil {
