@@ -30,6 +30,7 @@ fhir/fhirpath        < fhir/element fhir/schema fhir/issue fhir/value fhir/ucum 
 fhir/patch           < fhir/codec fhir/fhirpath fhir/element fhir/schema fhir/issue fhir/value
 fhir/terminology     < fhir/search fhir/definitions fhir/r4 fhir/codec fhir/element fhir/schema fhir/issue fhir/value fhir/ucum
 fhir/validate        < fhir/definitions fhir/fhirpath fhir/codec fhir/element fhir/schema fhir/issue fhir/value fhir/ucum
+fhir/views           < fhir/fhirpath fhir/codec fhir/element fhir/schema fhir/issue fhir/value github.com/parquet-go/parquet-go
 fhir/search          < fhir/definitions fhir/fhirpath fhir/codec fhir/element fhir/schema fhir/issue fhir/value fhir/ucum golang.org/x/text/… github.com/mozillazg/go-pinyin
 fhir/fhirtest        < fhir/codec fhir/r4 fhir/element fhir/schema fhir/issue fhir/value
 fhir/internal/gen

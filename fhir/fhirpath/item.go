@@ -186,6 +186,9 @@ func (i Item) System() (Item, bool) {
 	return systemValue(i.node)
 }
 
+// TypeKind is the kind of the values of a FHIR type, 0 for a type that has no system value.
+func TypeKind(t schema.ID) Kind { return systemKind(t) }
+
 // systemKind is the kind of a type's value, 0 when it has none.
 func systemKind(t schema.ID) Kind {
 	switch t {

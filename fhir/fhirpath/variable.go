@@ -50,8 +50,8 @@ func (b *defined) find(name string) *defined {
 	return b
 }
 
-// standard says that a name is one that every expression knows.
-func standard(name string) bool {
+// StandardVariable says that %name is one that every expression knows.
+func StandardVariable(name string) bool {
 	_, ok := standardURL(name)
 	return ok || slices.Contains([]string{"context", "resource", "rootResource", "terminologies"}, name)
 }
@@ -81,7 +81,7 @@ func fnDefineVariable(ev *evaluator, n *Call, in []Item, sc *scope) error {
 	if err != nil {
 		return err
 	}
-	if _, given := ev.env.Vars[name]; !ok || given || standard(name) || sc.vars.find(name) != nil {
+	if _, given := ev.env.Vars[name]; !ok || given || StandardVariable(name) || sc.vars.find(name) != nil {
 		return ev.fail(Semantic, n, "defineVariable() takes a name that has no value yet")
 	}
 	value := in
