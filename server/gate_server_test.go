@@ -26,7 +26,7 @@ type gateServer struct {
 	stop func()
 }
 
-func gateSettings(b *testing.B, dir string, more ...string) *serveCommand {
+func gateSettings(b testing.TB, dir string, more ...string) *serveCommand {
 	b.Helper()
 	var c commands
 	k, err := kong.New(&c, kong.BindTo(context.Background(), (*context.Context)(nil)))
@@ -41,7 +41,7 @@ func gateSettings(b *testing.B, dir string, more ...string) *serveCommand {
 }
 
 // serveGate starts the server on dir; it is stopped with b, or earlier.
-func serveGate(b *testing.B, dir string, more ...string) *gateServer {
+func serveGate(b testing.TB, dir string, more ...string) *gateServer {
 	b.Helper()
 	c := gateSettings(b, dir, more...)
 	c.Listen = freePort(b)
@@ -112,7 +112,7 @@ func cpu(b *testing.B) time.Duration {
 }
 
 // gateDir is a directory for data on disk that goes with b. It lies where TMPDIR says.
-func gateDir(b *testing.B) string {
+func gateDir(b testing.TB) string {
 	b.Helper()
 	dir, err := os.MkdirTemp("", "meridian-gate-"+strings.ReplaceAll(b.Name(), "/", "-"))
 	if err != nil {
