@@ -143,6 +143,8 @@ type Facts struct {
 	// unit) the encoded low bound of the range; for strings the folded text;
 	// for tokens the code; for references "Type/id"; for uri the text; cut at MaxValue.
 	Forward []Forward
+	// Generation is that of the catalog of added parameters that the facts are of (Registry.Adopt); 0 where none was added.
+	Generation uint64
 }
 
 // Forward is the lowest and highest sort value of one parameter.

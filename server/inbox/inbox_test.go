@@ -60,7 +60,7 @@ func openPebble(t testing.TB, c storetest.Config) store.Store {
 
 func openPebbleOn(t testing.TB, c storetest.Config, fs vfs.FS) store.Store {
 	t.Helper()
-	s, err := pebblestore.Open(pebblestore.Options{Dir: "db", FS: fs, Index: c.Index, IndexVersion: c.IndexVersion, Clock: c.Clock, CacheBytes: 8 << 20, MemTableBytes: 1 << 20})
+	s, err := pebblestore.Open(pebblestore.Options{Dir: "db", FS: fs, Index: c.Index, Adopt: c.Adopt, IndexVersion: c.IndexVersion, Clock: c.Clock, CacheBytes: 8 << 20, MemTableBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func openMongo(t testing.TB, uri string, c storetest.Config) store.Store {
 			t.Error(err)
 		}
 	})
-	s, err := mongostore.Open(t.Context(), mongostore.Options{URI: uri, Database: name, Index: c.Index, IndexVersion: c.IndexVersion, Clock: c.Clock,
+	s, err := mongostore.Open(t.Context(), mongostore.Options{URI: uri, Database: name, Index: c.Index, Adopt: c.Adopt, IndexVersion: c.IndexVersion, Clock: c.Clock,
 		Settle: -1, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

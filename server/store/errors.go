@@ -18,6 +18,8 @@ var (
 	ErrTooCostly = errors.New("search is too costly")
 	// ErrTooLarge: a resource or commit is larger than the store takes.
 	ErrTooLarge = errors.New("too large for the store")
+	// ErrCatalog: another catalog stands than the caller knows.
+	ErrCatalog = errors.New("the catalog of search parameters was changed by another")
 	// ErrLease: the item is not leased by the caller any more.
 	ErrLease = errors.New("lease lost")
 )
@@ -29,6 +31,8 @@ type ConflictError struct {
 	NoMatch bool
 	// Receipt: one with the commit's key stands already; no other field is set.
 	Receipt bool
+	// Stale: the facts of the write are of a lower generation than the catalog asks for; the caller indexes the body anew.
+	Stale   bool
 	Key     Key
 	Current uint64 // version that stands there; 0 when there is none
 	// Match is the resource that Unless or NoMatch found, when that failed.
@@ -38,6 +42,9 @@ type ConflictError struct {
 func (e *ConflictError) Error() string {
 	if e.Receipt {
 		return "a receipt with this key stands already"
+	}
+	if e.Stale {
+		return fmt.Sprintf("write %d: the facts are of an older catalog of search parameters", e.Index)
 	}
 	if e.NoMatch {
 		return fmt.Sprintf("search %d that must find nothing found a %s", e.Index, e.Match.Type)

@@ -156,6 +156,8 @@ type Store interface {
 	Receipts(ctx context.Context, after string, limit int) ([]Receipt, error)
 	// Queue is the durable work queue in the same store.
 	Queue() Queue
+	// Reindexer keeps the keys of resources true while what the index gives changes.
+	Reindexer
 	// Close finishes what is in flight and syncs.
 	Close() error
 }

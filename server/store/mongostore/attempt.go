@@ -51,6 +51,10 @@ func (s *Store) attempt(ctx context.Context, w *store.Write, h, cur *head, parts
 		s.unclaim(ctx, h)
 		return errAgain
 	}
+	if err := s.checkGeneration(ctx, w, 0); err != nil {
+		s.unclaim(ctx, h)
+		return err
+	}
 	if err := s.swap(ctx, h, cur); err != nil {
 		if errors.Is(err, errUnless) {
 			s.unclaim(ctx, h)

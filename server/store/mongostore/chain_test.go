@@ -13,7 +13,7 @@ func TestContractWithChainsDecidedLate(t *testing.T) {
 	what := mustOpen(t, testOptions(t))
 	open := func(t testing.TB, c storetest.Config) store.Store {
 		o := testOptions(t)
-		o.Index, o.IndexVersion, o.Clock = c.Index, c.IndexVersion, c.Clock
+		o.Index, o.Adopt, o.IndexVersion, o.Clock = c.Index, c.Adopt, c.IndexVersion, c.Clock
 		s, err := Open(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)

@@ -200,6 +200,9 @@ func (s *Store) single(ctx context.Context, w *store.Write, index int, c *claim)
 		return err
 	}
 	for attempt := range MaxAttempts {
+		if err := s.checkGeneration(ctx, w, index); err != nil {
+			return err
+		}
 		var cur *head
 		// A first version is tried without a look: there rarely is one already.
 		if w.Version != 1 || attempt > 0 {

@@ -59,6 +59,12 @@ type Options struct {
 	IndexVersion string
 	// AsIs leaves the index as it is, whatever made it: for who reads resources and the log and neither searches nor writes.
 	AsIs bool
+	// Adopt is told of every catalog that begins to hold in this process; from its return on
+	// Index gives the keys of that one. Nil: it is recorded, and Index is as it is.
+	Adopt func(store.Catalog) error
+	// CatalogAge is how old what this process knows of the catalog may be when it writes: so long may another process take
+	// to see a search parameter that was added. DefaultCatalogAge when 0.
+	CatalogAge time.Duration
 	// Clock is time.Now when nil.
 	Clock func() time.Time
 	// Rand is crypto/rand when nil. Names of processes and leases come from it.
@@ -85,6 +91,8 @@ const (
 	DefaultMaxTransactions = 4
 	// DefaultSettle of Changes.
 	DefaultSettle = 2 * time.Second
+	// DefaultCatalogAge is how long a process may take to see another catalog.
+	DefaultCatalogAge = 2 * time.Second
 	// Abandon is the age at which a history entry ahead of its head is taken to be left by a crash.
 	Abandon = 5 * time.Second
 	// MaxDocument is the largest document written, in bytes; MongoDB's own limit is 16 MiB.
@@ -129,6 +137,7 @@ type Store struct {
 	ids      *numbers
 	queue    *queue
 	indexes  indexes
+	catalog  catalog
 	closed   atomic.Bool
 	flight   sync.WaitGroup
 
@@ -161,6 +170,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	if s.opts.Settle == 0 {
 		s.opts.Settle = DefaultSettle
+	}
+	if s.opts.CatalogAge <= 0 {
+		s.opts.CatalogAge = DefaultCatalogAge
+	}
+	if s.opts.Adopt == nil {
+		s.opts.Adopt = func(store.Catalog) error { return nil }
 	}
 	owner, err := s.token()
 	if err != nil {
@@ -231,6 +246,9 @@ func (s *Store) prepare(ctx context.Context) error {
 		}
 	}
 	if err := s.makeHold(ctx); err != nil {
+		return err
+	}
+	if _, err := s.catalogNow(ctx, 0); err != nil {
 		return err
 	}
 	if err := s.rebuild(ctx); err != nil {

@@ -67,7 +67,7 @@ func newDatabase(t testing.TB) (uriText, name string) {
 // testOptions opens an own database indexed as the suite does.
 func testOptions(t testing.TB) Options {
 	u, name := newDatabase(t)
-	return Options{URI: u, Database: name, Index: storetest.Index, IndexVersion: "test-1", Settle: -1, Logger: slog.New(slog.DiscardHandler)}
+	return Options{URI: u, Database: name, Index: storetest.Index, IndexVersion: "test-1", Settle: -1, CatalogAge: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}
 }
 
 func mustOpen(t testing.TB, o Options) *Store {
@@ -96,7 +96,7 @@ func TestAgreement(t *testing.T) {
 // openAs opens a database of its own as the suite asks for it.
 func openAs(t testing.TB, c storetest.Config) store.Store {
 	o := testOptions(t)
-	o.Index, o.IndexVersion, o.Clock = c.Index, c.IndexVersion, c.Clock
+	o.Index, o.Adopt, o.IndexVersion, o.Clock = c.Index, c.Adopt, c.IndexVersion, c.Clock
 	s, err := Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -51,7 +51,10 @@ func (s *Store) orderedBatch(ctx context.Context, writes []store.Write) (int, er
 	for i := range writes {
 		w := &writes[i]
 		keys[i] = w.Key
-		var err error
+		err := s.checkGeneration(ctx, w, i)
+		if err != nil {
+			return 0, err
+		}
 		if heads[i], parts[i], err = newHead(w, s.opts.IndexVersion); err != nil {
 			writes, heads = writes[:i], heads[:i] // told when its turn comes
 			break

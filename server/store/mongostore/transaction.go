@@ -44,6 +44,11 @@ func (s *Store) transact(ctx context.Context, p store.CommitParams) error {
 		return ctx.Err()
 	}
 	for range MaxAttempts {
+		for i := range p.Writes {
+			if err := s.checkGeneration(ctx, &p.Writes[i], i); err != nil {
+				return err
+			}
+		}
 		err := s.transactOnce(ctx, b)
 		switch {
 		case err == nil:

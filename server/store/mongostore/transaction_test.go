@@ -27,7 +27,7 @@ func pretend(s *Store) *Store {
 func TestContractThroughTransactions(t *testing.T) {
 	open := func(t testing.TB, c storetest.Config) store.Store {
 		o := testOptions(t)
-		o.Index, o.IndexVersion, o.Clock = c.Index, c.IndexVersion, c.Clock
+		o.Index, o.Adopt, o.IndexVersion, o.Clock = c.Index, c.Adopt, c.IndexVersion, c.Clock
 		s, err := Open(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)

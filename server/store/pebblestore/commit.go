@@ -50,20 +50,24 @@ type committer struct {
 	seq      uint64 // of the last entry of the change log
 	index    logIndex
 	recent   recent
-	swept    uint64 // position of the last sweep: what was prepared before it may rest on runs that are no more
+	swept    uint64 // position of the last sweep, or catalog: what was prepared before it may rest on runs, or an index, that are no more
 	open     group
 	key      []byte
 	value    []byte
 	expired  []byte // no X stands below it: what was there is deleted, and would have to be passed
 }
 
-// request is one caller's work. Either commit is set or queue or sweep.
+// request is one caller's work. Either commit is set or queue or sweep or catalog.
 type request struct {
 	commit   *store.CommitParams
 	prepared *prepared
 	// queue adds the work of a queue operation; an error is the operation's and nothing is written.
 	queue func(b *pebble.Batch) error
 	sweep []stretch // of lists of points, to be written anew
+	// catalog is to hold from now on.
+	catalog *store.Catalog
+	// again prepares the commit anew; nil is Store.prepare.
+	again func() (*prepared, error)
 	// applyFirst asks that what queue operations of the open group wrote is applied before queue runs.
 	applyFirst bool
 	// lazy: answered when applied, not when synced.
@@ -104,10 +108,12 @@ func (c *committer) run() {
 	defer close(c.flights)
 	for r := range c.requests {
 		c.add(r)
-		for more := true; more && len(c.open.requests) < maxGroup && (c.open.batch == nil || c.open.batch.Len() < maxGroupBytes); {
+		// Those that are refused count too: whoever tries again at once must not hold up the others.
+		for more, taken := true, 1; more && taken < maxGroup && (c.open.batch == nil || c.open.batch.Len() < maxGroupBytes); {
 			select {
 			case r, ok := <-c.requests:
 				if more = ok; ok {
+					taken++
 					c.add(r)
 				}
 			default:
@@ -127,6 +133,8 @@ func (c *committer) add(r *request) {
 		err = c.addQueue(r)
 	} else if r.sweep != nil {
 		err = c.addSweep(r)
+	} else if r.catalog != nil {
+		err = c.addCatalog(r)
 	} else {
 		err = c.addCommit(r)
 	}
@@ -152,10 +160,17 @@ func (c *committer) addQueue(r *request) error {
 
 func (c *committer) addCommit(r *request) error {
 	defer func() { r.prepared.close() }()
+	if err := c.checkGeneration(r.commit); err != nil {
+		return err
+	}
 	if r.prepared.at < c.swept || c.recent.changed(r.commit, r.prepared.at) {
 		c.apply()
 		r.prepared.close()
-		p, err := c.store.prepare(r.commit)
+		again := r.again
+		if again == nil {
+			again = func() (*prepared, error) { return c.store.prepare(r.commit) }
+		}
+		p, err := again()
 		if err != nil {
 			return err
 		}

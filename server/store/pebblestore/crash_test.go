@@ -43,7 +43,7 @@ func (d *memoryDisk) Open(t testing.TB, c storetest.Config) (store.Store, error)
 		}
 		return nil
 	}))
-	return Open(Options{Dir: "db", FS: fs, Index: c.Index, IndexVersion: c.IndexVersion, Clock: c.Clock,
+	return Open(Options{Dir: "db", FS: fs, Index: c.Index, Adopt: c.Adopt, IndexVersion: c.IndexVersion, Clock: c.Clock,
 		CacheBytes: 2 << 20, MemTableBytes: 256 << 10, Sort: map[string][]string{}})
 }
 
@@ -113,5 +113,15 @@ func TestCrashBesideSweeps(t *testing.T) {
 		if err := left.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestCrashWhileReindexing(t *testing.T) {
+	for seed := range uint64(2) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			storetest.CrashReindex(t, &memoryDisk{mem: vfs.NewCrashableMem()}, seed, func(s store.Store) error {
+				return s.(*Store).Check(context.Background())
+			})
+		})
 	}
 }

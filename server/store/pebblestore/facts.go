@@ -38,6 +38,7 @@ func (e *encoder) encode(set *keySet, t *typeName, number uint64, id string, fac
 		return err
 	}
 	e.present = e.present[:0]
+	unsure := false
 	keys, forward := facts.Keys, facts.Forward
 	for g := 0; len(keys) > 0 || len(forward) > 0; g++ {
 		name := nextParam(keys, forward)
@@ -50,8 +51,15 @@ func (e *encoder) encode(set *keySet, t *typeName, number uint64, id string, fac
 			f, forward = &forward[0], forward[1:]
 		}
 		at := len(facts.Keys) - len(keys)
+		ops := len(set.ops)
 		e.param(set, e.params[g], number, keys[:n], e.scopes[at:at+n], f)
 		keys = keys[n:]
+		if e.params[g].added.Load() {
+			unsure = true
+			for i := ops; i < len(set.ops); i++ {
+				set.ops[i].unsure = true
+			}
+		}
 	}
 	at := len(set.buf)
 	set.buf = allKey(set.buf, t.number, number)
@@ -59,6 +67,7 @@ func (e *encoder) encode(set *keySet, t *typeName, number uint64, id string, fac
 	set.buf = append(binary.AppendUvarint(set.buf, uint64(len(e.present))), e.present...)
 	set.buf = append(set.buf, id...)
 	set.add(at, split)
+	set.ops[len(set.ops)-1].unsure = unsure
 	return nil
 }
 

@@ -28,6 +28,8 @@ type keyOp struct {
 	at         uint32
 	key, value uint32
 	plain      bool
+	// unsure: a resource that should have the key may lack it, see Reindex.
+	unsure bool
 }
 
 // maxPooled is the largest buffer that is kept for the next commit.
@@ -102,7 +104,7 @@ func (s *keySet) sort() {
 }
 
 // diff adds to into what turns old into new: keys of new that old has not, or
-// with another value, and removals of keys that only old has. Both are sorted.
+// with another value, those that it may lack all the same, and removals of keys that only old has. Both are sorted.
 func diff(into, old, new *keySet) {
 	i := 0
 	for j := range new.ops {
@@ -116,7 +118,7 @@ func diff(into, old, new *keySet) {
 			}
 			i++
 			if c == 0 {
-				same = bytes.Equal(old.value(o), new.value(n))
+				same = !n.unsure && bytes.Equal(old.value(o), new.value(n))
 				break
 			}
 			into.remove(old.key(o))

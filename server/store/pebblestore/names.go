@@ -3,6 +3,7 @@ package pebblestore
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -26,7 +27,8 @@ type names struct {
 	types      map[string]*typeName
 	numbers    []*typeName // by number-1
 	scopes     map[string]uint32
-	scopeNames []string     // by number
+	scopeNames []string // by number
+	added      map[store.Added]bool
 	dirty      []nameRecord // given or changed, not yet in a batch
 }
 
@@ -42,6 +44,8 @@ type paramName struct {
 	name   string
 	number uint32
 	flags  atomic.Uint32 // grows only
+	// added says that the catalog names it: a resource written before that may lack its keys.
+	added atomic.Bool
 }
 
 // What resources of a type were seen to have in a parameter. A flag is set
@@ -196,10 +200,39 @@ func (n *names) giveParam(t *typeName, name string) *paramName {
 		return p
 	}
 	p := &paramName{name: name, number: uint32(len(t.params))}
+	p.added.Store(n.isAdded(t, name))
 	t.params[name] = p
 	n.writeParam(t, p)
 	return p
 }
+
+// isAdded says whether the catalog names a parameter, or the one that it is a form of. The caller holds a lock.
+func (n *names) isAdded(t *typeName, name string) bool {
+	base, _, _ := strings.Cut(name, ":")
+	return n.added[store.Added{Type: t.name, Param: base}]
+}
+
+// adopt makes the parameters of a catalog the added ones, and gives those that were and are no more.
+func (n *names) adopt(c *store.Catalog) (dropped []droppedParam) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.added = make(map[store.Added]bool, len(c.Added))
+	for _, a := range c.Added {
+		n.added[a] = true
+	}
+	for _, t := range n.types {
+		for _, p := range t.params {
+			now := n.isAdded(t, p.name)
+			if was := p.added.Swap(now); was && !now {
+				dropped = append(dropped, droppedParam{t.number, p.number})
+			}
+		}
+	}
+	return dropped
+}
+
+// droppedParam is a parameter, by numbers, whose keys are to go.
+type droppedParam struct{ typ, param uint32 }
 
 func (n *names) writeParam(t *typeName, p *paramName) {
 	key := append(appendNum([]byte{prefixName, 'p'}, t.number), p.name...)

@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"meridian/fhir/search"
+	"meridian/server/store"
 )
 
 // Options of a store. Dir and Index are what a server sets; the zero value of
@@ -27,6 +28,9 @@ type Options struct {
 	IndexVersion string
 	// AsIs leaves the keys as they are, whatever made them: for who reads resources and the log and neither searches nor writes.
 	AsIs bool
+	// Adopt is told of every catalog that begins to hold; from its return on Index gives the keys
+	// of that one. Nil: the catalog is recorded, and Index is as it is.
+	Adopt func(store.Catalog) error
 	// Progress is called now and then during a rebuild, with the resources done.
 	Progress func(done int)
 	// Sort lists, by type, the parameters beside dates, numbers and quantities
@@ -111,6 +115,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Index == nil {
 		o.Index = func([]byte) (*search.Facts, error) { return &search.Facts{}, nil }
+	}
+	if o.Adopt == nil {
+		o.Adopt = func(store.Catalog) error { return nil }
 	}
 	if o.Sort == nil {
 		o.Sort = DefaultSort()

@@ -30,7 +30,7 @@ func TestRandomTuned(t *testing.T) {
 			tuned := low
 			change(&tuned)
 			open := func(t testing.TB, c storetest.Config) store.Store {
-				s, err := Open(Options{Dir: "db", FS: vfs.NewMem(), Index: c.Index, IndexVersion: c.IndexVersion, Clock: c.Clock,
+				s, err := Open(Options{Dir: "db", FS: vfs.NewMem(), Index: c.Index, Adopt: c.Adopt, IndexVersion: c.IndexVersion, Clock: c.Clock,
 					CacheBytes: 8 << 20, MemTableBytes: 1 << 20, Sort: map[string][]string{"Patient": {"name"}}, tuning: tuned})
 				if err != nil {
 					t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -29,6 +30,8 @@ const (
 	metaFormat = "format"
 	// metaKeys is Options.keysVersion of the last finished rebuild; removed while one runs.
 	metaKeys = "keys"
+	// metaCatalog is the catalog that holds, see catalog.go.
+	metaCatalog = "catalog"
 )
 
 // Store is the embedded store. Safe for concurrent use.
@@ -43,6 +46,7 @@ type Store struct {
 	bodies    *bodyCache
 	queue     *queue
 	preparers sync.Pool
+	catalog   atomic.Pointer[store.Catalog] // never nil once the store is open; replaced by the committer
 
 	closing sync.RWMutex // held for reading by every call that uses db
 	closed  bool
@@ -97,6 +101,9 @@ func (s *Store) load() error {
 	}
 	if s.queue, err = s.openQueue(); err != nil {
 		return fmt.Errorf("queue: %w", err)
+	}
+	if err := s.loadCatalog(); err != nil {
+		return fmt.Errorf("catalog: %w", err)
 	}
 	keys, err := s.meta(metaKeys)
 	if err != nil || keys == s.options.keysVersion() || s.options.AsIs && keys != "" {

@@ -18,7 +18,7 @@ func open(t testing.TB, c storetest.Config) store.Store {
 
 func openFS(t testing.TB, c storetest.Config, fs vfs.FS) *Store {
 	t.Helper()
-	s, err := Open(Options{Dir: "db", FS: fs, Index: c.Index, IndexVersion: c.IndexVersion, Clock: c.Clock,
+	s, err := Open(Options{Dir: "db", FS: fs, Index: c.Index, Adopt: c.Adopt, IndexVersion: c.IndexVersion, Clock: c.Clock,
 		CacheBytes: 8 << 20, MemTableBytes: 1 << 20, Sort: map[string][]string{"*": {"name"}}})
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func TestAgreement(t *testing.T) {
 
 func TestContractOnDisk(t *testing.T) {
 	storetest.Run(t, func(t testing.TB, c storetest.Config) store.Store {
-		s, err := Open(Options{Dir: t.TempDir(), Index: c.Index, IndexVersion: c.IndexVersion, Clock: c.Clock})
+		s, err := Open(Options{Dir: t.TempDir(), Index: c.Index, Adopt: c.Adopt, IndexVersion: c.IndexVersion, Clock: c.Clock})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,6 +27,8 @@ type Map struct {
 	numbers   uint64
 	now       func() time.Time
 	receipts  map[string]store.Receipt
+	catalog   store.Catalog
+	adopt     func(store.Catalog) error
 }
 
 // mapResource is a resource with all its versions, oldest first.
@@ -41,7 +43,7 @@ func (r *mapResource) current() *store.Resource { return &r.versions[len(r.versi
 
 // NewMap gives an empty store.
 func NewMap(c Config) *Map {
-	return &Map{index: c.Index, queue: newMapQueue(c.Clock), resources: map[store.Key]*mapResource{}, now: mapNow(c.Clock), receipts: map[string]store.Receipt{}, purged: map[int]bool{}}
+	return &Map{index: c.Index, queue: newMapQueue(c.Clock), resources: map[store.Key]*mapResource{}, now: mapNow(c.Clock), receipts: map[string]store.Receipt{}, purged: map[int]bool{}, adopt: c.Adopt}
 }
 
 func (m *Map) Read(_ context.Context, key store.Key) (store.Resource, error) {
@@ -213,6 +215,11 @@ func (m *Map) Changes(_ context.Context, after store.Position, limit int) ([]sto
 func (m *Map) Commit(_ context.Context, p store.CommitParams) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for i := range p.Writes {
+		if w := &p.Writes[i]; w.Facts != nil && w.Facts.Generation < m.catalog.Generation {
+			return &store.ConflictError{Stale: true, Index: i, Key: w.Key, Current: w.Version - 1}
+		}
+	}
 	if err := m.check(p); err != nil {
 		return err
 	}

@@ -32,6 +32,8 @@ type Config struct {
 	Index func(body []byte) (*search.Facts, error)
 	// IndexVersion is the version of Index.
 	IndexVersion string
+	// Adopt is the store's Options.Adopt; nil for most tests.
+	Adopt func(store.Catalog) error
 	// Clock is the time for leases, due times and numbers. The suite moves it by hand.
 	Clock func() time.Time
 }
@@ -73,6 +75,7 @@ func Run(t *testing.T, open Open, lacks Lacks) {
 		{"changes", testChanges},
 		{"queue", testQueue},
 		{"concurrency", testConcurrency},
+		{"reindex", testReindex},
 		{"random", testRandom},
 		{"fhir", testFHIR},
 	} {
