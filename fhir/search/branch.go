@@ -123,6 +123,8 @@ func pathOf(n fhirpath.Node) (branch, bool) {
 		return narrow(n.X, fhirpath.Print(n.Index) == "0", func(s *step) bool { s.first = true; return true })
 	case *fhirpath.Call:
 		switch {
+		case n.Name == "extension" && len(n.Args) == 1:
+			return extension(n)
 		case n.X == nil:
 		case n.Name == "as" || n.Name == "ofType":
 			return narrow(n.X, n.Type != nil, func(s *step) bool { return set(&s.as, n.Type.Name) })
@@ -131,6 +133,20 @@ func pathOf(n fhirpath.Node) (branch, bool) {
 		}
 	}
 	return branch{}, false
+}
+
+// extension reads x.extension('url'), which is x.extension.where(url = 'url').
+func extension(n *fhirpath.Call) (b branch, ok bool) {
+	text, isText := n.Args[0].(*fhirpath.Literal)
+	if !isText || len(text.Value) != 1 {
+		return branch{}, false
+	}
+	url, isText := text.Value[0].Text()
+	if ok = true; n.X != nil {
+		b, ok = pathOf(n.X)
+	}
+	b.steps = append(b.steps, step{name: "extension", child: "url", equals: url})
+	return b, ok && isText
 }
 
 // narrow reads x and puts a condition on its last step.

@@ -97,8 +97,8 @@ func (p *parser) joinable(t *typeTable, code, name string) *Param {
 		p.unknown(t, code)
 	case param.Kind != KindReference:
 		p.refuse(issue.NotSupported, idNoReference, "%s of %s is a %s parameter, no reference: %s cannot follow it", strconv.Quote(code), t.typ.Name, param.Kind, strconv.Quote(short(name)))
-	case param.Unsupported != "":
-		p.refuse(issue.NotSupported, idUnsupported, "%s: %s", strconv.Quote(code), param.Unsupported)
+	case param.refusal() != "":
+		p.refuse(issue.NotSupported, idUnsupported, "%s: %s", strconv.Quote(code), param.refusal())
 	case param.Canonical():
 		p.refuse(issue.NotSupported, idNoReference, "%s of %s refers by canonical URL: such references are included, but no chain follows them", strconv.Quote(code), t.typ.Name)
 	default:
@@ -182,9 +182,9 @@ func (c *compiler) joins(of []Join) term {
 			switch {
 			case b.resolve != "" && b.resolve != named:
 			case j.Reverse:
-				all = append(all, term{ChainReverse{Type: j.Type, Param: b.param.Code, Where: where, Check: check}, true})
+				all = append(all, term{ChainReverse{Type: j.Type, Param: b.param.key, Where: where, Check: check}, true})
 			default:
-				all = append(all, term{ChainForward{Param: b.param.Code, Type: j.Type, Where: where, Check: check}, true})
+				all = append(all, term{ChainForward{Param: b.param.key, Type: j.Type, Where: where, Check: check}, true})
 			}
 		}
 	}

@@ -206,11 +206,11 @@ func (p *Param) standIns() []base {
 func (b base) present() Expr {
 	switch {
 	case b.resolve != "":
-		return Prefix{Key{Param: b.param.Code, Scope: b.resolve}}
+		return Prefix{Key{Param: b.param.key, Scope: b.resolve}}
 	case b.param.fullText == textContent:
-		return Or{[]Expr{Present{b.param.Code}, Present{"_text"}}}
+		return Or{[]Expr{Present{b.param.key}, Present{"_text"}}}
 	}
-	return Present{b.param.Code}
+	return Present{b.param.key}
 }
 
 func (c *compiler) id(x *Criterion) term {
@@ -249,18 +249,18 @@ func (c *compiler) value(b base, x *Criterion, v *Value) term {
 		}
 		return c.text(p, x.Modifier, v.Text)
 	case KindToken:
-		return c.tokenValue(p.Code, x, v)
+		return c.tokenValue(p.key, x, v)
 	case KindReference:
 		return c.referenceTerm(b, x, v)
 	case KindQuantity:
 		return c.quantityTerm(p, v)
 	case KindURI:
 		if x.Modifier == ModAbove || x.Modifier == ModBelow {
-			return relatedTerm(x.Modifier, p.Code, v.Text)
+			return relatedTerm(x.Modifier, p.key, v.Text)
 		}
-		return exactPoint(p.Code, "", v.Text)
+		return exactPoint(p.key, "", v.Text)
 	case KindSpecial:
-		return nearTerm(p.Code, v.Near)
+		return nearTerm(p.key, v.Near)
 	}
 	return nothing
 }
@@ -316,19 +316,19 @@ func (c *compiler) text(p *Param, m Modifier, text string) term {
 	case ModExact:
 		// The key says that the folded texts are equal; the body, that the texts are.
 		if f == "" {
-			return term{Present{p.Code}, false}
+			return term{Present{p.key}, false}
 		}
 		short, _ := cut(f)
-		return term{Point{Key{p.Code, "", short}}, false}
+		return term{Point{Key{p.key, "", short}}, false}
 	case ModContains:
 		return c.contains(p, f)
 	case modEqual, modEndsWith:
 		return c.filterText(p, m, text)
 	}
 	short, _ := cut(f)
-	of := []term{{Prefix{Key{p.Code, "", short}}, !mayBeCut(f)}}
+	of := []term{{Prefix{Key{p.key, "", short}}, !mayBeCut(f)}}
 	if p.names {
-		of = append(of, term{Prefix{Key{p.Code + formPinyin, "", squeeze(short)}}, true})
+		of = append(of, term{Prefix{Key{p.key + formPinyin, "", squeeze(short)}}, true})
 	}
 	return either(of)
 }
@@ -336,18 +336,18 @@ func (c *compiler) text(p *Param, m Modifier, text string) term {
 // contains: a text that was cut may contain it behind the cut, so that is a
 // candidate; the body decides.
 func (c *compiler) contains(p *Param, folded string) term {
-	of := []term{{Contains{p.Code, folded}, false}}
+	of := []term{{Contains{p.key, folded}, false}}
 	if p.names {
-		of = append(of, term{Contains{p.Code + formPinyin, squeeze(folded)}, true})
+		of = append(of, term{Contains{p.key + formPinyin, squeeze(folded)}, true})
 	}
-	return either(append(of, term{Present{p.Code + formCut}, false}))
+	return either(append(of, term{Present{p.key + formCut}, false}))
 }
 
 // squeeze drops the blanks of a folded text: "zhang san" is typed for 张三.
 func squeeze(folded string) string { return strings.ReplaceAll(folded, " ", "") }
 
 func (c *compiler) referenceTerm(b base, x *Criterion, v *Value) term {
-	code := b.param.Code
+	code := b.param.key
 	narrowed := func(t term) term {
 		return term{And{[]Expr{t.Expr, b.present()}}, false}
 	}
@@ -393,7 +393,7 @@ func (c *compiler) anyType(b base, types []string, id string) term {
 	c.leaves += len(types)
 	of := make([]term, len(types))
 	for i, t := range types {
-		of[i] = term{Point{Key{b.param.Code, t, id}}, true}
+		of[i] = term{Point{Key{b.param.key, t, id}}, true}
 	}
 	return either(of)
 }

@@ -54,15 +54,19 @@ func (p *Param) instances(t *schema.Type, whole *fhirpath.Expr) {
 // compose finds the parts of a composite among the type's parameters.
 func (r *Registry) compose(tt *typeTable, d *definitions.SearchParameter) {
 	p := tt.byCode[d.Code]
-	if p.Unsupported != "" {
-		return
+	if p.Unsupported == "" {
+		r.composeParts(tt, p, d)
 	}
+}
+
+func (r *Registry) composeParts(tt *typeTable, p *Param, d *definitions.SearchParameter) {
 	expressions := make([]string, len(d.Components))
 	params := make([]*Param, len(d.Components))
 	for i, c := range d.Components {
 		expressions[i] = c.Expression
-		at := slices.IndexFunc(tt.params, func(q *Param) bool { return q.URL == c.Definition })
-		if at < 0 || tt.params[at].Unsupported != "" || !tt.params[at].simple {
+		url, _, _ := strings.Cut(c.Definition, "|")
+		at := slices.IndexFunc(tt.params, func(q *Param) bool { return q.URL == url })
+		if at < 0 || tt.params[at].Unsupported != "" || !tt.params[at].simple || tt.params[at].Kind == KindComposite {
 			p.Unsupported = "one of its parts cannot be searched"
 			return
 		}

@@ -118,12 +118,12 @@ func (r *Registry) CompileContained(q *Query, container string, also bool) (*Pla
 func containedExpr(typ string, e Expr) Expr {
 	switch e := e.(type) {
 	case Point:
-		if e.Key.Value == "" {
+		if e.Key.Value == "" || isAdded(e.Key.Param) {
 			return nil
 		}
 		return Point{Key{containedParam, containedScope(typ, e.Key), e.Key.Value}}
 	case Prefix:
-		if e.Key.Value == "" {
+		if e.Key.Value == "" || isAdded(e.Key.Param) {
 			return nil
 		}
 		return Prefix{Key{containedParam, containedScope(typ, e.Key), e.Key.Value}}

@@ -339,8 +339,8 @@ func (f *filterParser) rest(t *typeTable, depth, refs int) ([]Criterion, bool) {
 
 // comparison reads operator and value of a parameter.
 func (f *filterParser) comparison(param *Param) (c Criterion, ok bool) {
-	if f.skip(); param.Unsupported != "" {
-		return c, f.problemOf(issue.NotSupported, idUnsupported, "%s: %s", strconv.Quote(param.Code), param.Unsupported)
+	if f.skip(); param.refusal() != "" {
+		return c, f.problemOf(issue.NotSupported, idUnsupported, "%s: %s", strconv.Quote(param.Code), param.refusal())
 	}
 	op := f.name()
 	switch {
@@ -458,9 +458,9 @@ func (c *compiler) filterText(p *Param, m Modifier, text string) term {
 	f := fold(text)
 	short, _ := cut(f)
 	if m == modEqual {
-		return term{Point{Key{p.Code, "", short}}, !mayBeCut(f)}
+		return term{Point{Key{p.key, "", short}}, !mayBeCut(f)}
 	}
-	return either([]term{{Contains{p.Code, f}, false}, {Present{p.Code + formCut}, false}})
+	return either([]term{{Contains{p.key, f}, false}, {Present{p.key + formCut}, false}})
 }
 
 // unequal says whether an element has a value that none of the asked ones is.

@@ -276,9 +276,9 @@ func (c *compiler) findWord(p *Param, w word) term {
 func (c *compiler) inTexts(p *Param, ask func(param string) term) term {
 	c.leaves++
 	if p.fullText == textNarrative {
-		return ask(p.Code)
+		return ask(p.key)
 	}
-	return either([]term{ask(p.Code), ask("_text")})
+	return either([]term{ask(p.key), ask("_text")})
 }
 
 // texts lists the texts that a full-text parameter is about.

@@ -29,7 +29,7 @@ func (r *Registry) hierarchy(typ string) *Param {
 		return nil
 	}
 	at := slices.IndexFunc(t.params, func(p *Param) bool {
-		return p.Kind == KindReference && p.simple && slices.Equal(p.Targets, []string{typ}) && !slices.ContainsFunc(p.branches, func(b branch) bool {
+		return p.Kind == KindReference && !p.Added && p.simple && slices.Equal(p.Targets, []string{typ}) && !slices.ContainsFunc(p.branches, func(b branch) bool {
 			return len(b.steps) != 1 || b.steps[0].name != "partOf" && b.steps[0].name != "parent"
 		})
 	})

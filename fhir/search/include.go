@@ -53,6 +53,10 @@ func (p *parser) readInclude(name, v string, in *Include) bool {
 			return false
 		}
 	}
+	if in.Param != nil && in.Param.refusal() != "" {
+		p.refuse(issue.NotSupported, idUnsupported, "%s: %s: %s", name, strconv.Quote(parts[1]), in.Param.refusal())
+		return false
+	}
 	if len(parts) < 3 {
 		return true
 	}

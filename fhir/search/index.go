@@ -37,10 +37,12 @@ func (r *Registry) begin(root element.Node, into *Facts) (*builder, error) {
 	if !root.Valid() || root.Type().Kind != schema.Resource {
 		return nil, fmt.Errorf("index: not a resource")
 	}
-	t := r.tableOf(root.Type())
+	set := r.added.Load()
+	t := r.tableIn(set, root.Type())
 	if t == nil {
 		return nil, fmt.Errorf("index: no search parameters for type %s", root.Type().Name)
 	}
+	into.Generation = set.generation
 	b := r.scratch.Get().(*builder)
 	b.reset(r, t, root)
 	return b, nil
@@ -264,10 +266,10 @@ func addForward(into *Facts, p *Param, k *protoKey, s string) {
 	case p.Kind == KindDate || p.Kind == KindNumber || p.Kind == KindQuantity:
 		text, _ = SplitRange(text)
 	}
-	if n := len(into.Forward); n > 0 && into.Forward[n-1].Param == p.Code {
+	if n := len(into.Forward); n > 0 && into.Forward[n-1].Param == p.key {
 		f := &into.Forward[n-1]
 		f.Low, f.High = min(f.Low, text), max(f.High, text)
 		return
 	}
-	into.Forward = append(into.Forward, Forward{p.Code, text, text})
+	into.Forward = append(into.Forward, Forward{p.key, text, text})
 }

@@ -46,9 +46,14 @@ type Param struct {
 	Targets []string // resource types that a reference may point to
 	// Unsupported says why it cannot be searched yet; empty when it can.
 	Unsupported string
+	// Pending says why an added parameter cannot be searched yet; nil when it can.
+	Pending func() string
+	// Added says that it is none of R4's: see Registry.Adopt.
+	Added bool
 	// Expression is the definition's FHIRPath as far as it is about Type.
 	Expression string
 
+	key      string         // the name of its keys: Code, but for an added parameter
 	expr     *fhirpath.Expr // of Expression
 	branches []branch
 	simple   bool // branches say all of Expression
@@ -84,6 +89,14 @@ const (
 
 const noName = 0xFFFF
 
+// refusal says why p cannot be searched, "" when it can.
+func (p *Param) refusal() string {
+	if p.Unsupported == "" && p.Pending != nil {
+		return p.Pending()
+	}
+	return p.Unsupported
+}
+
 // Sortable says whether `_sort` may name p.
 func (p *Param) Sortable() bool { return p.sortedAs() != "" }
 
@@ -98,11 +111,11 @@ func (p *Param) sortedAs() string {
 	case p.Code == "_id":
 		return p.Code
 	case len(p.bases) == 1 && p.bases[0].resolve == "":
-		return p.bases[0].param.Code
+		return p.bases[0].param.key
 	case len(p.bases) > 0:
 		return ""
 	}
-	return p.Code
+	return p.key
 }
 
 // targetTypes lists the types that a reference parameter may refer to: all

@@ -170,8 +170,8 @@ func (p *parser) plain(t *typeTable, name, modifier string, v Pair) (c Criterion
 		p.unknown(t, name)
 		return c, false
 	}
-	if param.Unsupported != "" {
-		p.refuse(issue.NotSupported, idUnsupported, "%s: %s", strconv.Quote(name), param.Unsupported)
+	if param.refusal() != "" {
+		p.refuse(issue.NotSupported, idUnsupported, "%s: %s", strconv.Quote(name), param.refusal())
 		return c, false
 	}
 	c.Param = param

@@ -71,11 +71,11 @@ func (c *compiler) dates(p *Param, v *Value) Expr {
 		a, b := approximately(lo, hi, c.at)
 		l.apLow, l.apHigh = instantKey(a), instantKey(b)
 	case overlaps:
-		return Box{Param: p.Code, LoMax: l.high, HiMin: l.low}
+		return Box{Param: p.key, LoMax: l.high, HiMin: l.low}
 	case covers:
-		return Box{Param: p.Code, LoMax: l.low + above, HiMin: instantKey(hi.Add(-1))}
+		return Box{Param: p.key, LoMax: l.low + above, HiMin: instantKey(hi.Add(-1))}
 	}
-	return l.boxes(v.Comparator, p.Code, "")
+	return l.boxes(v.Comparator, p.key, "")
 }
 
 // earliest is the first instant that has a key.
@@ -111,7 +111,7 @@ func (a asked) boxes(p *Param, scope string, by Comparator) Expr {
 	if by == Ap {
 		l.apLow, l.apHigh = key(a.apLow), key(a.apHigh)+above
 	}
-	return l.boxes(by, p.Code, scope)
+	return l.boxes(by, p.key, scope)
 }
 
 // tenthAround gives d - |d|/10 and d + |d|/10, exact; d itself where that has

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"meridian/fhir/codec"
@@ -51,7 +52,9 @@ type Registry struct {
 	fullText bool
 	byBase   map[string][]*definitions.SearchParameter
 	tables   []lazyTable // by schema.ID
-	scratch  sync.Pool   // *builder
+	added    atomic.Pointer[addedSet]
+	percents sync.Map  // of pending parameters, by the name of their keys
+	scratch  sync.Pool // *builder
 	parsers  codec.Pool
 	// measures are the units of UCUM that resources and queries have.
 	measures measures
@@ -93,6 +96,7 @@ func New(o Options) (*Registry, error) {
 		top = max(top, schema.ByName(n).ID)
 	}
 	r.tables = make([]lazyTable, top+1)
+	r.added.Store(&addedSet{})
 	r.scratch.New = func() any { return new(builder) }
 	return r, nil
 }
@@ -136,18 +140,27 @@ func (r *Registry) table(typ string) *typeTable {
 }
 
 func (r *Registry) tableOf(t *schema.Type) *typeTable {
+	return r.tableIn(r.added.Load(), t)
+}
+
+// tableIn is the table of t with what a set adds to it.
+func (r *Registry) tableIn(set *addedSet, t *schema.Type) *typeTable {
 	if int(t.ID) >= len(r.tables) {
 		return nil
 	}
-	l := &r.tables[t.ID]
-	l.once.Do(func() { l.table = r.compileType(t) })
+	l, added := &r.tables[t.ID], []*Added(nil)
+	if of := set.byType[t.ID]; of != nil {
+		l, added = &of.lazyTable, of.added
+	}
+	l.once.Do(func() { l.table = r.compileType(t, added) })
 	return l.table
 }
 
 // typeTable is what is compiled for one resource type.
 type typeTable struct {
 	typ    *schema.Type
-	params []*Param
+	params []*Param // those that can be asked, or are Unsupported
+	all    []*Param // all that have keys: also those that an added one stands in for, or that are pending
 	byCode map[string]*Param
 	// names are the key names that Index can give, sorted; forms tell what each is.
 	names []string
@@ -164,7 +177,7 @@ type form struct {
 	forward bool // the main name of a sortable parameter
 }
 
-func (r *Registry) compileType(t *schema.Type) *typeTable {
+func (r *Registry) compileType(t *schema.Type, added []*Added) *typeTable {
 	tt := &typeTable{typ: t, byCode: map[string]*Param{}, root: &trieNode{}}
 	var composites []*definitions.SearchParameter
 	for c := t; c != nil; c = parentOf(c) {
@@ -184,8 +197,10 @@ func (r *Registry) compileType(t *schema.Type) *typeTable {
 	for _, d := range composites {
 		r.compose(tt, d)
 	}
+	tt.all = slices.Clone(tt.params)
+	r.addTo(tt, added)
 	tt.nameKeys()
-	for _, p := range tt.params {
+	for _, p := range tt.all {
 		switch {
 		case p.Kind == KindComposite:
 		case p.fullText != textNone:
@@ -213,7 +228,7 @@ func parentOf(t *schema.Type) *schema.Type {
 }
 
 func (r *Registry) newParam(t *schema.Type, d *definitions.SearchParameter) *Param {
-	p := &Param{Type: t.Name, Code: d.Code, URL: d.URL, Kind: kindOf(d.Type), Targets: d.Target,
+	p := &Param{Type: t.Name, Code: d.Code, key: d.Code, URL: d.URL, Kind: kindOf(d.Type), Targets: d.Target,
 		main: noName, py: noName, cut: noName, ident: noName, text: noName, ofType: noName}
 	switch {
 	case d.Expression == "":
@@ -365,25 +380,25 @@ func (tt *typeTable) nameKeys() {
 		place *uint16
 	}
 	var all []entry
-	for _, p := range tt.params {
+	for _, p := range tt.all {
 		if p.Unsupported != "" || len(p.bases) > 0 || p.Code == "_id" || p.Kind == KindComposite {
 			continue
 		}
-		all = append(all, entry{p.Code, form{p, p.Sortable()}, &p.main})
+		all = append(all, entry{p.key, form{p, p.Sortable()}, &p.main})
 		if p.mayHaveText() {
-			all = append(all, entry{p.Code + formText, form{p, false}, &p.text})
+			all = append(all, entry{p.key + formText, form{p, false}, &p.text})
 		}
 		if p.Kind == KindToken && p.mayBe(schema.TypeIdentifier) {
-			all = append(all, entry{p.Code + formOfType, form{p, false}, &p.ofType})
+			all = append(all, entry{p.key + formOfType, form{p, false}, &p.ofType})
 		}
 		switch p.Kind {
 		case KindString:
 			if p.fullText != textNone {
 				continue
 			}
-			all = append(all, entry{p.Code + formPinyin, form{p, false}, &p.py}, entry{p.Code + formCut, form{p, false}, &p.cut})
+			all = append(all, entry{p.key + formPinyin, form{p, false}, &p.py}, entry{p.key + formCut, form{p, false}, &p.cut})
 		case KindReference:
-			all = append(all, entry{p.Code + formIdentifier, form{p, false}, &p.ident})
+			all = append(all, entry{p.key + formIdentifier, form{p, false}, &p.ident})
 		}
 	}
 	slices.SortFunc(all, func(a, b entry) int { return cmp.Compare(a.name, b.name) })

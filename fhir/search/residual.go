@@ -37,7 +37,7 @@ func (r *Registry) hasCut(root element.Node, c *Criterion) bool {
 		return true
 	}
 	for _, b := range c.Param.standIns() {
-		if MatchFacts(Present{b.param.Code + formCut}, "", &f) {
+		if MatchFacts(Present{b.param.key + formCut}, "", &f) {
 			return true
 		}
 	}

@@ -115,6 +115,8 @@ func (p *parser) sort(s string) {
 		p.refuse(issue.NotSupported, idNotSortable, "_sort: results are sorted by their own values, not by those of other resources: %s", strconv.Quote(short(code)))
 	case param == nil:
 		p.refuse(issue.NotFound, idUnknownParameter, "_sort: %s", p.t.lacks(code))
+	case param.refusal() != "":
+		p.refuse(issue.NotSupported, idUnsupported, "_sort: %s: %s", strconv.Quote(code), param.refusal())
 	case !param.Sortable():
 		text := fmt.Sprintf("_sort: results cannot be sorted by %s", strconv.Quote(code))
 		if len(param.bases) == 1 {

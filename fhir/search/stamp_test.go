@@ -65,6 +65,6 @@ func TestIndexStampedInABundle(t *testing.T) {
 		}
 	}
 	if !slices.Equal(got.Keys, want.Keys) || !slices.Equal(got.Forward, want.Forward) {
-		t.Errorf("got %q, want %q", got, want)
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
