@@ -139,3 +139,6 @@ func cut[T string | []byte](s T) (T, bool) {
 
 // mayBeCut says that a key with this value can stand for a longer text.
 func mayBeCut(s string) bool { return len(s) > MaxValue-utf8.UTFMax }
+
+// SameText says that two texts are the same but for case, width, accents, punctuation and white space.
+func SameText(a, b string) bool { return a == b || fold(a) == fold(b) }

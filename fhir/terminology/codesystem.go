@@ -134,7 +134,9 @@ func (cs *codeSystem) add(n element.Node, parent int32) {
 }
 
 func designationOf(n element.Node) Designation {
-	return Designation{Language: n.Child("language").Text(), Value: n.Child("value").Text(), Use: string(n.Child("use").Raw())}
+	use := n.Child("use")
+	return Designation{Language: n.Child("language").Text(), Value: n.Child("value").Text(),
+		UseSystem: use.Child("system").Text(), UseCode: use.Child("code").Text(), Use: string(use.Raw())}
 }
 
 func propertyOf(n element.Node) Property {

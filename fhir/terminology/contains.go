@@ -29,11 +29,7 @@ func (l *Library) Contains(ctx context.Context, valueSet string, c Coding, how C
 	if err != nil {
 		return Member{}, err
 	}
-	at, err := b.locate(&c, how)
-	if err != nil || !at.in {
-		return Member{}, err
-	}
-	return Member{In: true, Concept: at.concept()}, nil
+	return ValueSet{l, b}.Contains(c, how)
 }
 
 // place is where a value set holds a code.
@@ -177,17 +173,7 @@ func (l *Library) Lookup(ctx context.Context, system, version, code string) (Con
 	if err != nil {
 		return Concept{}, err
 	}
-	if cs.grammar != nil {
-		if !cs.grammar.valid(code) {
-			return Concept{}, noCode(cs, code)
-		}
-		return Concept{System: system, Name: cs.name, Code: code, Display: code}, nil
-	}
-	row, err := cs.mustRow(code)
-	if err != nil {
-		return Concept{}, err
-	}
-	return cs.show(row), nil
+	return CodeSystem{cs}.Lookup(code)
 }
 
 // IsUnknown says that an error is about something that is not here: a value

@@ -8,16 +8,19 @@ import (
 
 // walker lists what a value set holds.
 type walker struct {
-	most  int // places looked at, in all
-	seen  map[Coding]bool
+	most  int             // places looked at, in all
+	seen  map[Coding]bool // nil where nothing can come twice
 	yield func(*place) bool
 	done  bool
 }
 
 // each calls yield for every code, once, in the order of the includes, until it
-// says no. Issue codes: too-costly; not-supported for what cannot be listed; those of what the value set draws from.
+// says no. A place is yield's until it returns. Issue codes: too-costly; not-supported for what cannot be listed; those of what the value set draws from.
 func (l *Library) each(b *bound, yield func(*place) bool) error {
-	w := walker{most: l.scan, seen: map[Coding]bool{}, yield: yield}
+	w := walker{most: l.scan, yield: yield}
+	if len(b.include) != 1 || b.include[0].system == "" {
+		w.seen = map[Coding]bool{}
+	}
 	return b.each(&w)
 }
 
@@ -37,7 +40,7 @@ func (w *walker) take(b *bound, p *place) error {
 		return nil
 	}
 	for k := range b.exclude {
-		out, err := b.exclude[k].locate(&key, Check{})
+		out, err := b.exclude[k].locate(&Coding{System: p.system, Code: p.code}, Check{})
 		if err != nil {
 			return err
 		}
@@ -45,7 +48,9 @@ func (w *walker) take(b *bound, p *place) error {
 			return nil
 		}
 	}
-	w.seen[key] = true
+	if w.seen != nil {
+		w.seen[key] = true
+	}
 	w.done = !w.yield(p)
 	return nil
 }
@@ -61,9 +66,8 @@ func (b *boundInclude) each(w *walker, take func(*place) error) error {
 		if w.most--; w.most < 0 {
 			return issue.New(issue.TooCostly, "terminology.scan", "the value set is made of more codes than this server goes through for one answer", "")
 		}
-		key := Coding{System: p.system, Code: p.code}
 		for _, set := range sets {
-			if in, err := set.locate(&key, Check{}); err != nil || !in.in {
+			if in, err := set.locate(&Coding{System: p.system, Code: p.code}, Check{}); err != nil || !in.in {
 				return err
 			}
 		}
@@ -88,9 +92,11 @@ func (b *boundInclude) each(w *walker, take func(*place) error) error {
 	case b.cs.grammar != nil:
 		return notListed(b.cs)
 	}
+	at := place{in: true, system: b.system, cs: b.cs}
 	for i := range b.cs.concepts {
-		if row := int32(i); b.rows == nil || b.rows.has(row) {
-			if err := check(&place{in: true, system: b.system, code: b.cs.concepts[i].code, cs: b.cs, row: row}); err != nil || w.done {
+		if at.row = int32(i); b.rows == nil || b.rows.has(at.row) {
+			at.code = b.cs.concepts[i].code
+			if err := check(&at); err != nil || w.done {
 				return err
 			}
 		}

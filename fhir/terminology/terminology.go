@@ -98,8 +98,9 @@ type Coding struct{ System, Version, Code, Display string }
 
 // Designation is a further way to say a concept.
 type Designation struct {
-	Language, Value string
-	Use             string // JSON of the Coding, "" for none
+	Language, Value    string
+	UseSystem, UseCode string
+	Use                string // JSON of the Coding, "" for none
 }
 
 // Property of a concept.

@@ -332,6 +332,37 @@ func (p *Parameters) Add(name, member string, json []byte) {
 	p.dst = append(append(append(p.dst, ':'), json...), '}')
 }
 
+// ParameterPart of a parameter: the JSON member of its value with the value, or parts of its own.
+type ParameterPart struct {
+	Name, Member string
+	JSON         []byte
+	Parts        []ParameterPart
+}
+
+// AddParts appends a parameter with parts.
+func (p *Parameters) AddParts(name string, parts ...ParameterPart) {
+	p.open(name)
+	p.dst = append(appendParts(p.dst, parts), '}')
+}
+
+func appendParts(dst []byte, parts []ParameterPart) []byte {
+	dst = append(dst, `,"part":[`...)
+	for i := range parts {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = codec.AppendString(append(dst, `{"name":`...), parts[i].Name)
+		if parts[i].Parts != nil {
+			dst = appendParts(dst, parts[i].Parts)
+		} else {
+			dst = codec.AppendString(append(dst, ','), parts[i].Member)
+			dst = append(append(dst, ':'), parts[i].JSON...)
+		}
+		dst = append(dst, '}')
+	}
+	return append(dst, ']')
+}
+
 // AddResource appends a parameter that is a resource.
 func (p *Parameters) AddResource(name string, json []byte) { p.Add(name, "resource", json) }
 

@@ -11,6 +11,10 @@
 //	$purge       purge.go           a patient's record, for good
 //	$meta …      meta.go            profiles, tags, labels
 //	$graphql     graphql.go         GraphQL; its engine is the package graphql below this one
+//	$expand      expand.go          the codes of a value set
+//	$validate-…  validate_code.go   whether a value set, or a system, has a code
+//	$lookup      lookup.go          what a system says of a code
+//	$subsumes    subsumes.go        how two codes stand to each other
 //
 // An operation sees parameters that agree with its definition, and reads and
 // writes through *interaction.Service, never through the store. It has no state
@@ -46,6 +50,11 @@ func List() []interaction.Operation {
 		operation{metaAddDefinition(), metaAdd},
 		operation{metaDeleteDefinition(), metaDelete},
 		operation{graphqlDefinition(), runGraphQL(&graphql.Engine{})},
+		operation{expandDefinition(), expand},
+		operation{valueSetValidateCodeDefinition(), valueSetValidateCode},
+		operation{codeSystemValidateCodeDefinition(), codeSystemValidateCode},
+		operation{lookupDefinition(), lookup},
+		operation{subsumesDefinition(), subsumes},
 	}
 }
 
