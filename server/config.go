@@ -49,6 +49,7 @@ type serveCommand struct {
 
 	ConditionalDelete      string        `name:"conditional-delete" default:"single" enum:"single,multiple" env:"MERIDIAN_CONDITIONAL_DELETE" placeholder:"single|multiple" help:"Whether a conditional delete may delete several resources (${default})."`
 	ConditionalDeleteLimit int           `name:"conditional-delete-limit" default:"1000" env:"MERIDIAN_CONDITIONAL_DELETE_LIMIT" placeholder:"N" help:"With multiple: the most that one may delete, at most 9999 (${default})."`
+	Packages               string        `default:"" env:"MERIDIAN_PACKAGES" placeholder:"DIR" help:"Folder of FHIR packages (*.tgz) whose profiles, value sets and code systems count beside those of R4. Nothing is fetched. packages.sha256 in it, as sha256sum writes it, pins them."`
 	Integrity              string        `default:"off" env:"MERIDIAN_INTEGRITY" placeholder:"off|warn|enforce,TYPE=…" help:"Whether references must name something that is there, and what is referred to may be deleted: off, warn or enforce, and for single types: off,Patient=enforce (${default})."`
 	IdempotencyTime        time.Duration `name:"idempotency-time" default:"24h" env:"MERIDIAN_IDEMPOTENCY_TIME" placeholder:"TIME" help:"How long the answer to a request with an Idempotency-Key is kept (${default})."`
 	Transactions           int           `default:"8" env:"MERIDIAN_TRANSACTIONS" placeholder:"N" help:"Bundles of type transaction carried out at once; on MongoDB they are also limited by --mongodb-max-transactions (${default})."`

@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"meridian/fhir/definitions"
 	"meridian/fhir/search"
 	"meridian/mappings/engine"
 	"meridian/mappings/maps"
@@ -160,7 +161,11 @@ func (a *app) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--integrity: %w", err)
 	}
-	codes := interaction.NewTerminology(interaction.TerminologyOptions{Fresh: a.terminologyFresh()})
+	packages, err := a.readPackages()
+	if err != nil {
+		return fmt.Errorf("--packages: %w", err)
+	}
+	codes := interaction.NewTerminology(interaction.TerminologyOptions{Fresh: a.terminologyFresh(), Packages: packages})
 	if a.registry, err = search.New(search.Options{Zone: a.zone, BaseURL: a.c.BaseURL, FullText: a.c.FullText, Codes: codes.Codes()}); err != nil {
 		return err
 	}
@@ -186,6 +191,34 @@ func (a *app) open(ctx context.Context) error {
 		return err
 	}
 	return a.openInbox(service)
+}
+
+// readPackages reads the folder of packages and says what is in it, and what does not fit together.
+func (a *app) readPackages() (*definitions.Packages, error) {
+	if a.c.Packages == "" {
+		return nil, nil
+	}
+	info, err := os.Stat(a.c.Packages)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is no folder", a.c.Packages)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := definitions.ReadPackages(os.DirFS(a.c.Packages), definitions.PackageLimits{})
+	if err != nil {
+		return nil, err
+	}
+	for _, pkg := range p.All() {
+		a.log.Info("package", "name", pkg.Name, "version", pkg.Version, "definitions", pkg.Resources, "sha256", pkg.SHA256)
+	}
+	for _, c := range p.Conflicts() {
+		a.log.Warn("two packages define it otherwise", "kind", c.Kind, "url", c.URL, "version", c.Version, "used", c.Won, "left", c.Lost)
+	}
+	for _, m := range p.Missing() {
+		a.log.Warn("a package depends on one that is not there", "package", m)
+	}
+	return p, nil
 }
 
 // terminologyFresh: the embedded store has no other writer; of MongoDB other servers may be.

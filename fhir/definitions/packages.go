@@ -30,7 +30,7 @@ import (
 //
 // Nothing is fetched and nothing is unpacked to disk. A canonical that several
 // packages define otherwise is a Conflict; the package whose file name is last wins.
-// Read only after ReadPackages; safe for concurrent use.
+// Read only after ReadPackages; safe for concurrent use. A nil *Packages holds nothing.
 //
 // https://confluence.hl7.org/display/FHIR/NPM+Package+Specification
 type Packages struct {
@@ -245,6 +245,9 @@ func (p *Packages) Versions(kind, canon string) (out [][]byte, err error) {
 }
 
 func (p *Packages) find(kind, canon string) []packaged {
+	if p == nil {
+		return nil
+	}
 	if of := p.byURL[canonical{kind, canon}]; of != nil {
 		return of
 	}

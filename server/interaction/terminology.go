@@ -2,6 +2,7 @@ package interaction
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"meridian/fhir/definitions"
 	"meridian/fhir/issue"
 	"meridian/fhir/search"
 	"meridian/fhir/terminology"
@@ -33,15 +35,20 @@ type TerminologyOptions struct {
 	// itself wrote nothing; its own writes count at once. 0: for good, as nobody else writes.
 	Fresh   time.Duration
 	Library terminology.Options // Source is ours
+	// Packages are definitions beside the official and the stored ones; nil for none. What is stored goes before them, version by version.
+	Packages *definitions.Packages
 }
 
 // NewTerminology gives a Terminology that knows the official definitions only, until New has it.
 func NewTerminology(o TerminologyOptions) *Terminology {
-	t := &Terminology{stored: &canonicals{fresh: o.Fresh, found: map[string]looked{}}}
+	t := &Terminology{stored: &canonicals{fresh: o.Fresh, packages: o.Packages, found: map[string]looked{}}}
 	o.Library.Source = t.stored
 	t.Library = terminology.New(o.Library)
 	return t
 }
+
+// Packages are the definitions that the server was given; nil for none.
+func (s *Service) Packages() *definitions.Packages { return s.terminology.stored.packages }
 
 // Terminology of the service.
 func (s *Service) Terminology() *terminology.Library { return s.terminology.Library }
@@ -52,9 +59,10 @@ var terminologyTypes = []string{"CodeSystem", "ValueSet", "ConceptMap"}
 // canonicals finds stored resources by canonical, and keeps what it found as
 // long as no write touches one of these types.
 type canonicals struct {
-	service atomic.Pointer[Service]
-	fresh   time.Duration
-	writes  atomic.Uint64 // commits that touched one of the types
+	service  atomic.Pointer[Service]
+	packages *definitions.Packages
+	fresh    time.Duration
+	writes   atomic.Uint64 // commits that touched one of the types
 
 	mu    sync.Mutex
 	found map[string]looked // by kind and reference
@@ -70,8 +78,33 @@ type looked struct {
 // maxLooks is how many looks are kept.
 const maxLooks = 10_000
 
-// Find gives what is stored under a url; what a relative reference or an address below our base names.
+// Find gives what is stored under a url or in a package; what a relative reference or an address below our base names.
 func (c *canonicals) Find(ctx context.Context, kind, reference string) ([]terminology.Resource, error) {
+	stored, err := c.findStored(ctx, kind, reference)
+	if err != nil {
+		return nil, err
+	}
+	packaged, err := c.packages.Versions(kind, reference)
+	if err != nil || len(packaged) == 0 {
+		return stored, err
+	}
+	out := slices.Clip(stored)
+	for _, body := range packaged {
+		if version := versionOf(body); !slices.ContainsFunc(stored, func(r terminology.Resource) bool { return versionOf(r.Body) == version }) {
+			out = append(out, terminology.Resource{Stamp: "package " + kind + " " + reference + "|" + version, Body: body})
+		}
+	}
+	return out, nil
+}
+
+// versionOf is the business version of a definition.
+func versionOf(body []byte) string {
+	var head struct{ Version string }
+	_ = json.Unmarshal(body, &head) // what is stored and packaged is JSON
+	return head.Version
+}
+
+func (c *canonicals) findStored(ctx context.Context, kind, reference string) ([]terminology.Resource, error) {
 	return c.look(ctx, kind+" "+reference, func(s *Service) ([]terminology.Resource, error) {
 		found, err := s.byCanonical(ctx, kind, "url", reference)
 		if err != nil || len(found) > 0 {

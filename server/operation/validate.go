@@ -106,7 +106,7 @@ func checkAddress(c *interaction.OperationCall, root element.Node, mode string) 
 // serviceKey is where a context holds the service whose definitions a validation reads.
 type serviceKey struct{}
 
-// posted finds definitions among the resources of the server: by url, and by version where the canonical names one, else the one changed last.
+// posted finds definitions among the resources of the server, then in its packages: by url, and by version where the canonical names one, else the one changed last, or newest.
 type posted struct{}
 
 func (posted) Definition(ctx context.Context, kind, canonical string) ([]byte, bool) {
@@ -124,10 +124,11 @@ func (posted) Definition(ctx context.Context, kind, canonical string) ([]byte, b
 		all = append(all, search.Pair{Name: "version", Value: search.Escape(version)})
 	}
 	page, err := s.Find(ctx, interaction.FindParams{Type: kind, All: all, Sort: "-_lastUpdated", Limit: 1})
-	if err != nil || len(page.Rows) == 0 {
-		return nil, false
+	if err == nil && len(page.Rows) > 0 {
+		return page.Rows[0].Body, true
 	}
-	return page.Rows[0].Body, true
+	body, err := s.Packages().Resource(kind, canonical)
+	return body, err == nil
 }
 
 func note(id, text string) issue.Issue {
