@@ -76,7 +76,7 @@ func (x *run) noteParsed(err *gqlerror.Error) {
 	switch {
 	case err.Rule == "":
 		f.issue.Code, f.issue.ID, f.issue.Text = issue.Structure, "graphql.syntax", withoutToken(err.Message)
-	case err.Rule == "ValuesOfCorrectType" && !strings.HasPrefix(err.Message, "Field "):
+	case strings.HasPrefix(err.Rule, "ValuesOfCorrectType") && !strings.HasPrefix(err.Message, "Field "):
 		f.issue.Code, f.issue.ID = issue.Value, "graphql.value"
 		f.issue.Text, _, _ = strings.Cut(err.Message, ", found ")
 		f.issue.Text, _, _ = strings.Cut(f.issue.Text, ": ")

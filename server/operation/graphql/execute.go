@@ -31,6 +31,7 @@ type run struct {
 
 	pending   []pending
 	resources map[target]*resolved
+	fields    int // selected
 	searches  int
 	values    int
 

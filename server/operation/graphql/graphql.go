@@ -53,6 +53,8 @@ type Limits struct {
 	Depth int
 	// Fields that are selected, those of a fragment wherever it is spread. Default 5,000.
 	Fields int
+	// Merged is how many fields may stand under one name of the answer: the check compares all with each other. Default 200.
+	Merged int
 	// References that are resolved, each resource once. Default 10,000.
 	References int
 	// Searches: lists and connections, those of each referred resource too. Default 1,000.
@@ -77,6 +79,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Tokens, 5000)
 	or(&l.Depth, 25)
 	or(&l.Fields, 5000)
+	or(&l.Merged, 200)
 	or(&l.References, 10_000)
 	or(&l.Searches, 1000)
 	or(&l.List, 1000)
@@ -95,6 +98,7 @@ type Engine struct {
 	limits Limits
 	schema *model
 	rules  *rules.Rules
+	bare   *rules.Rules // without "did you mean"
 }
 
 // Request is one GraphQL request.
@@ -121,7 +125,7 @@ func (e *Engine) Execute(ctx context.Context, s *interaction.Service, r Request)
 	e.once.Do(func() {
 		e.limits = e.Limits.withDefaults()
 		e.schema = newModel(s.Registry())
-		e.rules = rules.NewDefaultRules()
+		e.rules, e.bare = rules.NewDefaultRules(), bareRules()
 	})
 	x := &run{e: e, ctx: ctx, s: s, limits: &e.limits, focus: r.Focus, resources: map[target]*resolved{}}
 	body := x.answer(&r)

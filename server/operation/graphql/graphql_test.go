@@ -1,6 +1,7 @@
 package graphql_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strconv"
@@ -18,7 +19,34 @@ import (
 	"meridian/server/store/pebblestore"
 )
 
+// counting counts what is asked of a store.
+type counting struct {
+	store.Store
+	reads, batches, searches atomic.Int64
+}
+
+func (c *counting) Read(ctx context.Context, key store.Key) (store.Resource, error) {
+	c.reads.Add(1)
+	return c.Store.Read(ctx, key)
+}
+
+func (c *counting) ReadMany(ctx context.Context, keys []store.Key) ([]store.Resource, error) {
+	c.batches.Add(1)
+	return c.Store.ReadMany(ctx, keys)
+}
+
+func (c *counting) Search(ctx context.Context, plan *search.Plan) (store.Page, error) {
+	c.searches.Add(1)
+	return c.Store.Search(ctx, plan)
+}
+
 func newService(t testing.TB, bodies ...string) *interaction.Service {
+	t.Helper()
+	s, _ := newCounted(t, bodies...)
+	return s
+}
+
+func newCounted(t testing.TB, bodies ...string) (*interaction.Service, *counting) {
 	t.Helper()
 	clock := func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
 	registry, err := search.New(search.Options{BaseURL: "http://example.org/fhir", Now: clock})
@@ -35,13 +63,14 @@ func newService(t testing.TB, bodies ...string) *interaction.Service {
 		}
 	})
 	var ids atomic.Int64
-	service, err := interaction.New(interaction.Options{Store: s, Registry: registry, BaseURL: "http://example.org/fhir", Clock: clock,
+	count := &counting{Store: s}
+	service, err := interaction.New(interaction.Options{Store: count, Registry: registry, BaseURL: "http://example.org/fhir", Clock: clock,
 		NewID: func() string { return "id-" + strconv.FormatInt(ids.Add(1), 10) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	put(t, service, bodies...)
-	return service
+	return service, count
 }
 
 func put(t testing.TB, s *interaction.Service, bodies ...string) {

@@ -7,6 +7,8 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/core"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"meridian/fhir/issue"
 	"meridian/fhir/schema"
@@ -33,7 +35,7 @@ func (x *run) prepare(r *Request) *ast.OperationDefinition {
 		x.refuse(nil, issue.Value, "variables", err.Error())
 		return nil
 	}
-	if !x.measure(doc, op) {
+	if !x.measure(doc, op) || !x.merged(doc, op.SelectionSet) {
 		return nil
 	}
 	w := rewriter{x: x, op: op}
@@ -41,7 +43,11 @@ func (x *run) prepare(r *Request) *ast.OperationDefinition {
 	if x.stopped || !x.measure(doc, op) {
 		return nil
 	}
-	for _, e := range validator.ValidateWithRules(x.view, doc, x.e.rules) {
+	check := x.e.rules
+	if x.fields > suggestTo {
+		check = x.e.bare
+	}
+	for _, e := range validator.ValidateWithRules(x.view, doc, check) {
 		x.noteParsed(e)
 	}
 	if len(x.failed) > 0 {
@@ -52,6 +58,20 @@ func (x *run) prepare(r *Request) *ast.OperationDefinition {
 		return nil
 	}
 	return op
+}
+
+// suggestTo is the number of fields up to which an unknown name is answered with those near to it: each is looked for among hundreds.
+const suggestTo = 200
+
+// bareRules are the rules of GraphQL without the search for near names.
+func bareRules() *rules.Rules {
+	out := rules.NewDefaultRules()
+	for _, r := range []core.Rule{rules.FieldsOnCorrectTypeRuleWithoutSuggestions, rules.KnownArgumentNamesRuleWithoutSuggestions, rules.KnownTypeNamesRuleWithoutSuggestions,
+		rules.ScalarLeafsRuleWithoutSuggestions, rules.ValuesOfCorrectTypeRuleWithoutSuggestions} {
+		out.RemoveRule(strings.TrimSuffix(r.Name, "WithoutSuggestions"))
+		out.AddRule(r.Name, r.RuleFunc)
+	}
+	return out
 }
 
 // operation chooses the operation of the document and the schema that it is held against.
@@ -90,6 +110,7 @@ func (x *run) measure(doc *ast.QueryDocument, op *ast.OperationDefinition) bool 
 	for _, f := range doc.Fragments {
 		all.fields = max(all.fields, m.fragment(f.Name).fields)
 	}
+	x.fields = all.fields
 	switch {
 	case m.cycle:
 		x.refuse(op.Position, issue.Invalid, "fragment", "a fragment is spread within itself")
@@ -101,6 +122,43 @@ func (x *run) measure(doc *ast.QueryDocument, op *ast.OperationDefinition) bool 
 		return true
 	}
 	return false
+}
+
+// merged holds the fields that come together under one name against their limit. What is measured already is bounded.
+func (x *run) merged(doc *ast.QueryDocument, sets ...ast.SelectionSet) bool {
+	byName := map[string][]ast.SelectionSet{}
+	var first *ast.Field
+	var collect func(ast.SelectionSet)
+	collect = func(set ast.SelectionSet) {
+		for _, s := range set {
+			switch s := s.(type) {
+			case *ast.Field:
+				byName[s.Alias] = append(byName[s.Alias], s.SelectionSet)
+				if len(byName[s.Alias]) > x.limits.Merged {
+					first = s
+				}
+			case *ast.InlineFragment:
+				collect(s.SelectionSet)
+			case *ast.FragmentSpread:
+				if f := doc.Fragments.ForName(s.Name); f != nil {
+					collect(f.SelectionSet)
+				}
+			}
+		}
+	}
+	for _, set := range sets {
+		collect(set)
+	}
+	if first != nil {
+		x.costly(first.Position, "fields under one name", x.limits.Merged)
+		return false
+	}
+	for _, below := range byName {
+		if !x.merged(doc, below...) {
+			return false
+		}
+	}
+	return true
 }
 
 type size struct{ fields, depth int }

@@ -42,9 +42,8 @@ const (
 
 // role of a field that is no element, and the resource type that it is about.
 type role struct {
-	act     act
-	typ     string
-	reverse bool
+	act act
+	typ string
 }
 
 // model is the schema with what its fields mean.

@@ -27,16 +27,24 @@ func (m *model) mutations() {
 	}
 	id := &ast.ArgumentDefinition{Name: "id", Type: ast.NonNullNamedType("ID", nil)}
 	for _, typ := range schema.ResourceTypes() {
-		res := &ast.ArgumentDefinition{Name: "res", Type: ast.NonNullNamedType(typ+"Input", nil)}
+		res := &ast.ArgumentDefinition{Name: "res", Type: ast.NonNullNamedType(m.inputName(typ), nil)}
 		field(typ+"Create", typ, actCreate, typ, res)
 		field(typ+"Update", typ, actUpdate, typ, id, res)
 		field(typ+"Delete", "OperationOutcome", actDelete, typ, id)
 	}
 }
 
+// inputName is that of a type's input type: Task.input is TaskInput, so that of Task is Task_Input.
+func (m *model) inputName(name string) string {
+	if m.types[name+"Input"] != nil {
+		return name + "_Input"
+	}
+	return name + "Input"
+}
+
 // input is the input type of t. Whether what is required is there is checked with the resource.
 func (m *model) input(t *schema.Type) *ast.Definition {
-	def := &ast.Definition{Kind: ast.InputObject, Name: nameOf(t) + "Input"}
+	def := &ast.Definition{Kind: ast.InputObject, Name: m.inputName(nameOf(t))}
 	if t.Kind == schema.Resource {
 		def.Fields = append(def.Fields, &ast.FieldDefinition{Name: "resourceType", Type: named("code")})
 	}
@@ -47,7 +55,7 @@ func (m *model) input(t *schema.Type) *ast.Definition {
 			case name == "Resource":
 				name = "ResourceInput"
 			case m.schema.Types[name] == nil || m.schema.Types[name].Kind != ast.Scalar:
-				name += "Input"
+				name = m.inputName(name)
 			}
 			in := &ast.FieldDefinition{Name: f.Name, Type: named(name)}
 			if f.Type.Elem != nil {

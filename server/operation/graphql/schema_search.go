@@ -34,8 +34,8 @@ func (m *model) searches(r *search.Registry) {
 		reverse := func(args ast.ArgumentDefinitionList) ast.FieldList {
 			args = append(ast.ArgumentDefinitionList{{Name: "_reference", Type: ast.NonNullNamedType("String", nil)}}, args...)
 			return ast.FieldList{
-				field(typ+"List", list(typ), args, role{act: actList, typ: typ, reverse: true}),
-				field(typ+"Connection", named(typ+"Connection"), args, role{act: actConnection, typ: typ, reverse: true})}
+				field(typ+"List", list(typ), args, role{act: actList, typ: typ}),
+				field(typ+"Connection", named(typ+"Connection"), args, role{act: actConnection, typ: typ})}
 		}
 		full, short := reverse(args), reverse(slices.DeleteFunc(slices.Clone(args), func(a *ast.ArgumentDefinition) bool { return m.codes[typ][a.Name] != "" }))
 		for _, of := range schema.ResourceTypes() {
@@ -66,9 +66,9 @@ const manyTargets = 100
 // refers says how. Some 5,000 pairs of types are asAny and 700 byName; the fields of the former
 // have few arguments, or the schema would be twice as large: the others are said by _filter.
 func refers(r *search.Registry, typ, to string) (how referring) {
-	for _, p := range r.ReferenceParams(typ) {
+	for _, p := range r.Params(typ) {
 		switch {
-		case !r.MayRefer(p, to):
+		case p.Kind != search.KindReference || !r.MayRefer(p, to):
 		case slices.Contains(p.Targets, to) && len(p.Targets) < manyTargets:
 			return byName
 		default:

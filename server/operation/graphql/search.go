@@ -27,7 +27,7 @@ type query struct {
 	none bool
 }
 
-// read reads the arguments. n is the resource of a reverse reference, nil at the root.
+// query reads the arguments. n is the resource of a reverse reference, nil at the root.
 //
 // https://hl7.org/fhir/R4/graphql.html#searching
 func (x *run) query(st *step, n *element.Node) (q query, ok bool) {
@@ -93,7 +93,7 @@ func (x *run) reverse(q *query, st *step, a *ast.Argument, name string, n *eleme
 		p, ok = r.Param(st.role.typ, name)
 	}
 	typ := n.Type().Name
-	if !ok || p.Kind != search.KindReference || !r.MayRefer(p, typ) {
+	if !ok || p.Kind != search.KindReference || p.Unsupported != "" || !r.MayRefer(p, typ) {
 		x.refuse(a.Position, issue.Value, "reverse", "_reference: "+st.role.typ+" has no such search parameter that may name a "+typ+"; it is one of "+strings.Join(x.referrers(st.role.typ, typ), ", "))
 		return
 	}
@@ -106,8 +106,8 @@ func (x *run) reverse(q *query, st *step, a *ast.Argument, name string, n *eleme
 }
 
 func (x *run) referrers(typ, to string) (names []string) {
-	for _, p := range x.s.Registry().ReferenceParams(typ) {
-		if x.s.Registry().MayRefer(p, to) {
+	for _, p := range x.s.Registry().Params(typ) {
+		if p.Kind == search.KindReference && p.Unsupported == "" && x.s.Registry().MayRefer(p, to) {
 			names = append(names, p.Code)
 		}
 	}
