@@ -86,7 +86,7 @@ func (s *sealer) open(token, scope string) ([]byte, error) {
 }
 
 func cursorError() error {
-	return issue.New(issue.Value, "search.cursor", "the link is not valid any more: begin the search again", "")
+	return issue.New(issue.Value, "search.cursor", "_cursor: the link is not valid any more, or is that of another server: begin the search again", "")
 }
 
 // cursorAlone: what a client adds to a link would be ignored, so it is refused.

@@ -54,6 +54,19 @@ func unknownType(typ string) error {
 	return issue.New(issue.NotFound, "type.unknown", typ+" is not a resource type of FHIR R4", "")
 }
 
+// UnknownOperation names what stands behind the $, where it could be a name;
+// near is a name that there is, or empty.
+func UnknownOperation(name, near string) error {
+	text := "this server has no such operation"
+	if ValidID(name) {
+		text += ": $" + name
+	}
+	if near != "" {
+		text += "; did you mean $" + near + "?"
+	}
+	return issue.New(issue.NotFound, "operation.unknown", text, "")
+}
+
 func notFound(key store.Key) error {
 	return issue.New(issue.NotFound, "resource.unknown", "there is no "+key.Type+" with this id", "")
 }

@@ -176,7 +176,7 @@ func (s *Service) historyRequest(p *HistoryParams) (*historyRequest, error) {
 	return req, nil
 }
 
-// historyParam reads one parameter; a _count over the limit is cut in place.
+// historyParam reads one parameter; q is left as the self link shows it.
 func (s *Service) historyParam(req *historyRequest, q *search.Pair) error {
 	bad := func() error {
 		return issue.New(issue.Value, "history.parameter", q.Name+" has a value of another form", "")
@@ -188,8 +188,11 @@ func (s *Service) historyParam(req *historyRequest, q *search.Pair) error {
 		if err != nil || n < 0 {
 			return bad()
 		}
-		p.Limit = min(n, s.limits.MaxPageSize)
-		q.Value = strconv.Itoa(p.Limit)
+		if err := s.limits.CheckCount("_count", n); err != nil {
+			return err
+		}
+		p.Limit = n
+		q.Value = strconv.Itoa(n)
 	case "_since", "_before", "_at":
 		// A plus that was not escaped reads as a space: 2026-01-01T00:00:00+08:00.
 		q.Value = strings.ReplaceAll(q.Value, " ", "+")

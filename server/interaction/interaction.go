@@ -81,7 +81,7 @@ type Options struct {
 type Limits struct {
 	// PageSize is `_count` when the client does not say. Default 20 resources.
 	PageSize int
-	// MaxPageSize is the largest `_count`; a larger one is cut to it and the self link says so. Default 1,000.
+	// MaxPageSize is the largest `_count`; a larger one is refused, or by a lenient search cut to it, as the self link says. Default 1,000.
 	MaxPageSize int
 	// MaxIncludes is how many resources the includes of a page add to one answer;
 	// the rest of them follows by its next link. Default 2,000.

@@ -286,7 +286,6 @@ func (o *operations) find(name string, level Level, typ string) (*registered, er
 	if len(list) > 0 {
 		return nil, wrongLevel(list)
 	}
-	text := "this server has no such operation"
 	var names []string
 	for n, list := range o.byName {
 		if slices.ContainsFunc(list, func(r *registered) bool { return r.On(level, typ) }) {
@@ -294,10 +293,7 @@ func (o *operations) find(name string, level Level, typ string) (*registered, er
 		}
 	}
 	slices.Sort(names)
-	if near := search.Nearest(name, names); near != "" {
-		text += "; did you mean $" + near + "?"
-	}
-	return nil, issue.New(issue.NotFound, "operation.unknown", text, "")
+	return nil, UnknownOperation(name, search.Nearest(name, names))
 }
 
 func wrongLevel(list []*registered) error {

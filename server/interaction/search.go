@@ -189,7 +189,7 @@ func (s *Service) request(p *SearchParams) (*request, error) {
 	if r.after != nil && r.after.Arm >= len(r.arms) {
 		return nil, cursorError()
 	}
-	if r.shape, err = s.shape(r.query); err != nil {
+	if r.shape, err = s.shape(r.query, lenient || r.token != ""); err != nil {
 		return nil, err
 	}
 	r.used = r.usedQuery(types)

@@ -17,8 +17,10 @@ type shape struct {
 	subset    subset
 }
 
-// shape reads the result parameters of a query. Issue code: invalid, for two that exclude each other.
-func (s *Service) shape(q *search.Query) (shape, error) {
+// shape reads the result parameters of a query. Issue codes: invalid, for two
+// that exclude each other; value, for a _count over the limit, which a lenient
+// search takes for the limit.
+func (s *Service) shape(q *search.Query, lenient bool) (shape, error) {
 	sh := shape{count: q.Count, total: q.Total, subset: subset{summary: q.Summary, elements: q.Elements}}
 	switch {
 	case q.Count < 0:
@@ -26,6 +28,9 @@ func (s *Service) shape(q *search.Query) (shape, error) {
 	case q.Count == 0:
 		sh.countOnly = true // https://hl7.org/fhir/R4/search.html#count
 	case q.Count > s.limits.MaxPageSize:
+		if err := s.limits.CheckCount("_count", q.Count); err != nil && !lenient {
+			return sh, err
+		}
 		sh.count = s.limits.MaxPageSize
 	}
 	sh.countOnly = sh.countOnly || q.Summary == search.SummaryCount
@@ -37,6 +42,15 @@ func (s *Service) shape(q *search.Query) (shape, error) {
 		return sh, issue.New(issue.Invalid, "search.summary-elements", "_summary and _elements exclude each other", "").WithStatus(400)
 	}
 	return sh, nil
+}
+
+// CheckCount refuses a page of more than MaxPageSize resources; name is the
+// parameter that asks for it. Issue code: value, status 400.
+func (l *Limits) CheckCount(name string, n int) error {
+	if n <= l.MaxPageSize {
+		return nil
+	}
+	return issue.New(issue.Value, "count.too-large", name+" is at most "+strconv.Itoa(l.MaxPageSize)+" here, what is more follows by the next link", "").WithStatus(400)
 }
 
 // usedQuery is the query string of what was understood: the self link. A

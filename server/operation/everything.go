@@ -145,7 +145,11 @@ func (e *everything) read() error {
 		if err != nil || n < 1 {
 			return issue.New(issue.Value, "everything.count", "_count is a number from 1 on", "")
 		}
-		e.room = min(n, e.s.Limits().MaxPageSize)
+		limits := e.s.Limits()
+		if err := limits.CheckCount("_count", n); err != nil {
+			return err
+		}
+		e.room = n
 	}
 	if e.since = e.c.Text("_since"); e.since != "" {
 		t, err := time.Parse(time.RFC3339Nano, e.since)

@@ -59,7 +59,11 @@ func match(ctx context.Context, c *interaction.OperationCall) (interaction.Opera
 		if err != nil || n < 1 {
 			return interaction.OperationResult{}, issue.New(issue.Value, "match.count", "count is a number from 1 on", "")
 		}
-		most = min(n, c.Service.Limits().MaxPageSize)
+		limits := c.Service.Limits()
+		if err := limits.CheckCount("count", n); err != nil {
+			return interaction.OperationResult{}, err
+		}
+		most = n
 	}
 	given := personOf(root)
 	if len(given.identifiers)+len(given.names)+len(given.phones) == 0 {

@@ -50,7 +50,7 @@ func holdsResource(typ string, body []byte) bool {
 // value, for a Content-Type that is none.
 func (x *call) fromData(contentType string, body []byte) ([]byte, error) {
 	if int64(base64.StdEncoding.EncodedLen(len(body)))+dataOverhead > x.h.bodyLimit {
-		return nil, tooLong()
+		return nil, x.tooLong()
 	}
 	if !isMediaType(contentType) {
 		return nil, issue.New(issue.Value, "binary.content-type", "the Content-Type is no media type", "Binary.contentType")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -117,7 +118,7 @@ func (x *call) typeName() string {
 func (x *call) readBody() ([]byte, error) {
 	r := x.Request()
 	if r.ContentLength > x.h.bodyLimit {
-		return nil, tooLong()
+		return nil, x.tooLong()
 	}
 	var src io.Reader = r.Body
 	switch enc := x.header("Content-Encoding"); enc {
@@ -160,7 +161,7 @@ func (x *call) fill(src io.Reader) error {
 		n, err := src.Read(x.body[len(x.body):cap(x.body)])
 		x.body = x.body[:len(x.body)+n]
 		if int64(len(x.body)) > x.h.bodyLimit {
-			return tooLong()
+			return x.tooLong()
 		}
 		if err == io.EOF {
 			return nil
@@ -171,8 +172,8 @@ func (x *call) fill(src io.Reader) error {
 	}
 }
 
-func tooLong() error {
-	return issue.New(issue.TooLong, "body.too-long", "the body is larger than this server takes", "")
+func (x *call) tooLong() error {
+	return issue.New(issue.TooLong, "body.too-long", "the body is larger than "+strconv.FormatInt(x.h.bodyLimit, 10)+" bytes, the most that this server takes", "")
 }
 
 func badGzip() error {

@@ -67,7 +67,7 @@ func (x *call) negotiate() error {
 func (x *call) askFormat(value string) error {
 	f, ok := formatOf(value)
 	if !ok {
-		return notAcceptable()
+		return notAcceptable("_format")
 	}
 	x.format, x.asked = f, true
 	return nil
@@ -80,7 +80,7 @@ func (x *call) acceptFormat(header string) error {
 	case x.typed("Binary") && (x.interaction == "read" || x.interaction == "vread") && wantsData(header):
 		f = formatRaw
 	case !ok:
-		return notAcceptable()
+		return notAcceptable("Accept")
 	}
 	x.format = f
 	return nil
@@ -156,8 +156,9 @@ func (x *call) readPrefer(values []string) {
 	}
 }
 
-func notAcceptable() error {
-	return issue.New(issue.NotSupported, "format.unsupported", "this server answers in application/fhir+json and application/fhir+xml, searches in application/fhir+ndjson, too", "").WithStatus(http.StatusNotAcceptable)
+// notAcceptable names what asks for the format.
+func notAcceptable(by string) error {
+	return issue.New(issue.NotSupported, "format.unsupported", by+": this server answers in application/fhir+json and application/fhir+xml, searches in application/fhir+ndjson, too", "").WithStatus(http.StatusNotAcceptable)
 }
 
 // formatOf reads a mime type, or a short form of _format.

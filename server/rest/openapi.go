@@ -297,7 +297,7 @@ func commonParameters() object {
 	out := object{
 		"id":      object{"name": "id", "in": "path", "required": true, "schema": object{"type": "string", "pattern": `^[A-Za-z0-9\-\.]{1,64}$`}},
 		"version": object{"name": "version", "in": "path", "required": true, "schema": object{"type": "string", "pattern": `^[1-9][0-9]*$`}},
-		"_count":  object{"name": "_count", "in": "query", "description": "Resources on a page", "schema": object{"type": "integer", "minimum": 0}},
+		"_count":  object{"name": "_count", "in": "query", "description": "Resources on a page; more than the server allows is refused", "schema": object{"type": "integer", "minimum": 0}},
 	}
 	for name, text := range map[string]string{"_sort": "Parameters to sort by, separated by comma; - in front descends", "_include": "Type:parameter[:Target]",
 		"_revinclude": "Type:parameter[:Target]", "_summary": "true, text, data, count or false", "_elements": "Elements to answer, separated by comma",

@@ -41,9 +41,9 @@ type bundle struct {
 	}
 }
 
-func (s *server) bundle(t *testing.T, method, target, body string) bundle {
+func (s *server) bundle(t *testing.T, method, target, body string, headers ...string) bundle {
 	t.Helper()
-	w := s.send(method, target, body)
+	w := s.send(method, target, body, headers...)
 	var b bundle
 	if err := json.Unmarshal(w.Body.Bytes(), &b); err != nil || w.Code != http.StatusOK {
 		t.Fatalf("%s %s: %d %s %v", method, target, w.Code, w.Body, err)

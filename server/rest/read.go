@@ -45,7 +45,7 @@ func vread(x *call) error {
 // checkInstance: what stands in the place of an id is one, and no operation.
 func (x *call) checkInstance(key store.Key) error {
 	if key.ID != "" && key.ID[0] == '$' {
-		return issue.New(issue.NotSupported, "operation.unknown", "this server has no such operation", "").WithStatus(http.StatusNotFound)
+		return interaction.UnknownOperation(key.ID[1:], "")
 	}
 	if !interaction.ValidID(key.ID) {
 		return issue.New(issue.NotFound, "resource.unknown", "an id has 1 to 64 characters of A-Z a-z 0-9 - .", "")

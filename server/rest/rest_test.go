@@ -202,12 +202,17 @@ func TestListeningBeyondLoopbackNeedsAuthentication(t *testing.T) {
 	}
 }
 
-func TestCountOverTheLimitIsCutAndTheSelfLinkSaysSo(t *testing.T) {
+func TestACountOverTheLimitIsRefusedAndLenientlyCut(t *testing.T) {
 	s := newServerWith(t, mapBackend, interaction.Limits{MaxPageSize: 2}, rest.Options{})
 	for i := range 3 {
 		s.send("PUT", fmt.Sprintf("/fhir/Patient/p%d", i), fmt.Sprintf(`{"resourceType":"Patient","id":"p%d"}`, i))
 	}
-	got := s.bundle(t, "GET", "/fhir/Patient?_count=500", "")
+	for _, target := range []string{"/fhir/Patient?_count=3", "/fhir/Patient/_history?_count=3", "/fhir/Patient/p1/$everything?_count=3"} {
+		if w := s.send("GET", target, ""); w.Code != 400 || !strings.Contains(w.Body.String(), "_count is at most 2") {
+			t.Errorf("%s: %d %s", target, w.Code, w.Body)
+		}
+	}
+	got := s.bundle(t, "GET", "/fhir/Patient?_count=500", "", "Prefer", "handling=lenient")
 	if len(got.Entry) != 2 || got.Link[0].URL != "http://example.org/fhir/Patient?_count=2" || got.next(t) == "" {
 		t.Errorf("%d entries, links %v", len(got.Entry), got.Link)
 	}
