@@ -48,6 +48,8 @@ type OperationDefinition struct {
 	Invalid bool
 	// Raw lists content types of bodies that are no Parameters and are handed over as they are ("application/graphql").
 	Raw []string
+	// Answers is the content type of what it answers, where that is no resource ("application/json"); empty for a resource.
+	Answers string
 	// Documentation says in a sentence or two what it does and where it deviates; Markdown.
 	Documentation string
 }

@@ -28,6 +28,7 @@ func graphqlDefinition() *interaction.OperationDefinition {
 			{Name: "result", Out: true, Min: 1, Max: 1, Type: "Binary", Documentation: "The answer of GraphQL, as application/json"},
 		},
 		Raw:           []string{graphqlType, jsonType},
+		Answers:       jsonType,
 		Documentation: "[GraphQL with FHIR](https://hl7.org/fhir/R4/graphql.html), on the system and on an instance. The body of a POST is the query as application/graphql, or JSON with query, operationName and variables. Mutations are POSTed to the system, one a request.",
 	}
 }

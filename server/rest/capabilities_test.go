@@ -325,6 +325,32 @@ func TestOpenAPIIsTrue(t *testing.T) {
 	}
 }
 
+// An operation whose bodies and answers are no resources says so.
+func TestOpenAPINamesOtherContentTypes(t *testing.T) {
+	s := newServer(t, mapBackend)
+	type contents struct{ Content map[string]any }
+	var doc struct {
+		Paths map[string]map[string]struct {
+			RequestBody contents
+			Responses   map[string]contents
+		}
+	}
+	if err := json.Unmarshal(s.send("GET", "/openapi.json", "").Body.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/$graphql", "/Patient/{id}/$graphql"} {
+		post := doc.Paths[path]["post"]
+		for _, typ := range []string{"application/graphql", "application/json", "application/fhir+json"} {
+			if post.RequestBody.Content[typ] == nil {
+				t.Errorf("%s: no body of %s", path, typ)
+			}
+		}
+		if ok := post.Responses["200"].Content; len(ok) != 1 || ok["application/json"] == nil {
+			t.Errorf("%s answers %v", path, ok)
+		}
+	}
+}
+
 func checkRefs(t *testing.T, doc map[string]any, v any) {
 	switch x := v.(type) {
 	case map[string]any:

@@ -247,11 +247,17 @@ func (b *apiBuilder) operation(typ, name, tag string, level interaction.Level) {
 			path, id = "/"+typ+"/{id}/$"+name, "operation-"+name+"-"+typ+"-id"
 		}
 		params, primitive := operationParameters(d)
-		out := responses("200", returned(d))
+		out, in := responses("200", returned(d)), content("Parameters")
+		if d.Answers != "" {
+			out["200"].(object)["content"] = object{d.Answers: object{}}
+		}
+		for _, typ := range d.Raw {
+			in[typ] = object{}
+		}
 		if !d.AffectsState && primitive {
 			b.endpoint(path, "get", id, tag, "$"+name, object{"description": d.Documentation, "parameters": params, "responses": out})
 		}
-		b.endpoint(path, "post", id+"-post", tag, "$"+name, object{"description": d.Documentation, "requestBody": object{"content": content("Parameters")}, "responses": out})
+		b.endpoint(path, "post", id+"-post", tag, "$"+name, object{"description": d.Documentation, "requestBody": object{"content": in}, "responses": out})
 	}
 }
 
