@@ -153,10 +153,15 @@ func (l *Library) compile(kind, stamp string, body func() ([]byte, error)) (comp
 }
 
 func compileKind(kind string, root element.Node, stamp string) (compiled, int) {
-	if kind == kindCodeSystem {
+	switch kind {
+	case kindCodeSystem:
 		cs := compileCodeSystem(root)
 		cs.stamp = stamp
 		return cs, len(cs.concepts)
+	case kindConceptMap:
+		m := compileConceptMap(root)
+		m.stamp = stamp
+		return m, m.size()
 	}
 	vs := compileValueSet(root)
 	vs.stamp = stamp

@@ -10,6 +10,7 @@
 //	Lookup(ctx, system, version, code)                    → display, definition, designations, properties
 //	Subsumes, Descendants, Ancestors(ctx, system, …)      → what the hierarchy says
 //	Expand(ctx, ExpandParams)                             → a page of what a value set holds
+//	Translate(ctx, TranslateParams)                       → what concept maps make of a code
 //	Codes()                                               → the answers that searches with :in, :above, … ask for
 //
 // A compiled code system is a table of concepts with a map from code to row and
@@ -55,6 +56,8 @@ type Source interface {
 	Find(ctx context.Context, kind, reference string) ([]Resource, error)
 	// Supplements gives the code systems that say they supplement this one.
 	Supplements(ctx context.Context, system string) ([]Resource, error)
+	// ConceptMaps gives all concept maps.
+	ConceptMaps(ctx context.Context) ([]Resource, error)
 }
 
 // Resource is a stored one.

@@ -25,6 +25,15 @@ func (s fakeSource) Supplements(_ context.Context, system string) ([]Resource, e
 	return s["supplements "+system], nil
 }
 
+func (s fakeSource) ConceptMaps(context.Context) (all []Resource, err error) {
+	for key, of := range s {
+		if strings.HasPrefix(key, kindConceptMap) {
+			all = append(all, of...)
+		}
+	}
+	return all, nil
+}
+
 // library has, beside R4, resources given as key and JSON without resourceType.
 func library(t testing.TB, stored ...string) (*Library, fakeSource) {
 	t.Helper()

@@ -129,6 +129,16 @@ func (c *canonicals) Supplements(ctx context.Context, system string) ([]terminol
 	})
 }
 
+// maxConceptMaps is how many stored concept maps a translation without a named one looks at.
+const maxConceptMaps = 1000
+
+// ConceptMaps gives all that are stored.
+func (c *canonicals) ConceptMaps(ctx context.Context) ([]terminology.Resource, error) {
+	return c.look(ctx, "all ConceptMap", func(s *Service) ([]terminology.Resource, error) {
+		return s.definitions(ctx, FindParams{Type: "ConceptMap", Limit: maxConceptMaps + 1}, "are stored: name the one to translate by")
+	})
+}
+
 // look takes what was found before as long as it stands, else looks.
 func (c *canonicals) look(ctx context.Context, key string, find func(*Service) ([]terminology.Resource, error)) ([]terminology.Resource, error) {
 	s := c.service.Load()
@@ -169,12 +179,17 @@ func (c *canonicals) wrote(writes []store.Write) {
 // byCanonical gives the resources of a type whose url, or what they supplement, is this one.
 // Issue code: too-costly when there are more than maxVersions.
 func (s *Service) byCanonical(ctx context.Context, typ, param, url string) ([]terminology.Resource, error) {
-	page, err := s.Find(ctx, FindParams{Type: typ, All: []search.Pair{{Name: param, Value: search.Escape(url)}}, Limit: maxVersions + 1})
+	return s.definitions(ctx, FindParams{Type: typ, All: []search.Pair{{Name: param, Value: search.Escape(url)}}, Limit: maxVersions + 1}, "have this "+param)
+}
+
+// definitions gives what a search finds. Issue code: too-costly when that is as many as its limit.
+func (s *Service) definitions(ctx context.Context, p FindParams, what string) ([]terminology.Resource, error) {
+	page, err := s.Find(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	if len(page.Rows) > maxVersions {
-		return nil, issue.New(issue.TooCostly, "terminology.versions", "more than "+strconv.Itoa(maxVersions)+" resources of type "+typ+" have this "+param, "")
+	if len(page.Rows) >= p.Limit {
+		return nil, issue.New(issue.TooCostly, "terminology.stored", "more than "+strconv.Itoa(p.Limit-1)+" resources of type "+p.Type+" "+what, "")
 	}
 	var out []terminology.Resource
 	for i := range page.Rows {

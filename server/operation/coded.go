@@ -61,3 +61,19 @@ func withSystem(c *interaction.OperationCall, of []terminology.Coding) error {
 }
 
 func jsonText(s string) []byte { return codec.AppendString(nil, s) }
+
+// appendCoding writes a Coding.
+func appendCoding(dst []byte, c *terminology.Coding) []byte {
+	dst = append(dst, '{')
+	for _, m := range [...][2]string{{"system", c.System}, {"version", c.Version}, {"code", c.Code}, {"display", c.Display}} {
+		if m[1] == "" {
+			continue
+		}
+		if dst[len(dst)-1] != '{' {
+			dst = append(dst, ',')
+		}
+		dst = append(codec.AppendString(dst, m[0]), ':')
+		dst = codec.AppendString(dst, m[1])
+	}
+	return append(dst, '}')
+}

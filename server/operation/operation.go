@@ -15,6 +15,7 @@
 //	$validate-…  validate_code.go   whether a value set, or a system, has a code
 //	$lookup      lookup.go          what a system says of a code
 //	$subsumes    subsumes.go        how two codes stand to each other
+//	$translate   translate.go       what concept maps make of a code
 //
 // An operation sees parameters that agree with its definition, and reads and
 // writes through *interaction.Service, never through the store. It has no state
@@ -55,6 +56,7 @@ func List() []interaction.Operation {
 		operation{codeSystemValidateCodeDefinition(), codeSystemValidateCode},
 		operation{lookupDefinition(), lookup},
 		operation{subsumesDefinition(), subsumes},
+		operation{translateDefinition(), translate},
 	}
 }
 
