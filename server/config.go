@@ -21,6 +21,8 @@ type commands struct {
 	Serve    serveCommand    `cmd:"" default:"withargs" help:"Run the server (the default)."`
 	Send     sendCommand     `cmd:"" help:"Send HL7 v2 files over MLLP and print the acknowledgments."`
 	Messages messagesCommand `cmd:"" help:"List, show and replay the messages of a running server."`
+	Import   importCommand   `cmd:"" help:"Send files of resources or bundles to a FHIR service; goes on where it was cut off."`
+	Export   exportCommand   `cmd:"" help:"Write what a FHIR service has to files of NDJSON; goes on where it was cut off."`
 	Migrate  migrateCommand  `cmd:"" help:"Copy one store into another, with history, messages and receipts, and verify the copy."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }

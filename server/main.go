@@ -4,6 +4,8 @@
 //	go run ./server                         FHIR at http://127.0.0.1:8080/fhir, MLLP at 127.0.0.1:2575, data in ./data
 //	go run ./server send FILE…              sends messages and prints their acknowledgments
 //	go run ./server messages list|show|replay
+//	go run ./server import FILE…            sends files of resources to a FHIR service
+//	go run ./server export --out DIR        writes what a FHIR service has to files
 //	go run ./server migrate --from data:./data --to mongodb://…
 //
 // This package parses, wires and stops; it has no behaviour of its own.

@@ -19,6 +19,7 @@ type meter struct {
 	terminal bool
 	now      func() time.Time
 
+	note  string // shown beside the bar
 	phase string
 	unit  string
 	bar   *progressbar.ProgressBar
@@ -44,6 +45,7 @@ func (m *meter) set(phase, unit string, done, total int64) {
 		}
 	}
 	if m.bar != nil {
+		m.bar.Describe(m.phase + " " + m.note)
 		m.bar.ChangeMax64(max(total, done, 1))
 		_ = m.bar.Set64(done) // a terminal that is gone is no reason to stop
 		return
@@ -59,6 +61,9 @@ func (m *meter) line(done, total int64) string {
 	s := fmt.Sprintf("%s: %d %s", m.phase, done, m.unit)
 	if total > 0 {
 		s = fmt.Sprintf("%s: %d of %d %s", m.phase, done, total, m.unit)
+	}
+	if m.note != "" {
+		s += ", " + m.note
 	}
 	rate := float64(done-m.first) / max(m.now().Sub(m.begun).Seconds(), 0.001)
 	s += fmt.Sprintf(", %.0f/s", rate)

@@ -55,6 +55,8 @@ type app struct {
 
 	alone bool // no other process has the store; MongoDB's log need not wait for others
 	asIs  bool // the store's index is left as it is
+	// offline: no doors, no messages, no jobs.
+	offline bool
 }
 
 // Run serves until ctx ends.
@@ -187,6 +189,9 @@ func (a *app) open(ctx context.Context) error {
 	}
 	a.service.Store(service)
 	a.log.Info("ready", "fhir", a.c.BaseURL, "after", time.Since(start).Round(time.Millisecond).String())
+	if a.offline {
+		return nil
+	}
 	if err := a.openJobs(); err != nil {
 		return err
 	}
