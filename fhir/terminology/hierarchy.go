@@ -138,10 +138,12 @@ func noCode(cs *codeSystem, code string) error {
 		return notPresent(cs.url)
 	}
 	text := "the code system " + quote(cs.url) + " has no code " + quote(code)
+	id := "terminology.code"
 	if cs.grammar == nil && cs.content != contentComplete {
+		id = "terminology.code-partial"
 		text = "of the code system " + quote(cs.url) + " only a part is here (" + cs.content + "), which has no code " + quote(code)
 	}
-	return issue.New(issue.NotFound, "terminology.code", text, "")
+	return issue.New(issue.NotFound, id, text, "")
 }
 
 func notPresent(system string) error {

@@ -95,16 +95,16 @@ func (r *run) coding(n element.Node) {
 	}
 }
 
-// terminology answers memberOf() in invariants.
-type terminology struct{ r *run }
+// membership answers memberOf() in invariants.
+type membership struct{ r *run }
 
-func (t terminology) MemberOf(code element.Node, valueSet string) (member, known bool, err error) {
+func (t membership) MemberOf(code element.Node, valueSet string) (member, known bool, err error) {
 	member, known = t.r.inValueSet(code, valueSet)
 	return member, known, nil
 }
 
-func (t terminology) Subsumes(_, _ element.Node) (subsumes, known bool, err error) {
+func (t membership) Subsumes(_, _ element.Node) (subsumes, known bool, err error) {
 	return false, false, nil
 }
 
-var _ fhirpath.Terminology = terminology{}
+var _ fhirpath.Terminology = membership{}

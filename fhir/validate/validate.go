@@ -150,7 +150,7 @@ func (v *Validator) Validate(ctx context.Context, root element.Node, p Params) (
 	r.env = fhirpath.Env{Now: v.opt.Clock(), Resolver: v.opt.Resolver, Profiles: r, FilterAs: true,
 		Limits: fhirpath.Limits{Steps: v.opt.Limits.Steps}}
 	if v.opt.Codes != nil {
-		r.env.Terminology = terminology{r}
+		r.env.Terminology = membership{r}
 	}
 	r.skipPlaces(p.Skip)
 	r.baseLayer()

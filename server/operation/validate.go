@@ -7,6 +7,7 @@ import (
 	"meridian/fhir/element"
 	"meridian/fhir/issue"
 	"meridian/fhir/search"
+	"meridian/fhir/terminology"
 	"meridian/fhir/validate"
 	"meridian/server/interaction"
 )
@@ -28,7 +29,7 @@ func validateDefinition() *interaction.OperationDefinition {
 type validation struct{ validator *validate.Validator }
 
 func newValidation() operation {
-	v := &validation{validate.New(validate.Options{Source: posted{}})}
+	v := &validation{validate.New(validate.Options{Source: posted{}, Codes: known{}})}
 	return operation{validateDefinition(), v.run}
 }
 
@@ -129,6 +130,28 @@ func (posted) Definition(ctx context.Context, kind, canonical string) ([]byte, b
 	}
 	body, err := s.Packages().Resource(kind, canonical)
 	return body, err == nil
+}
+
+// known answers what the server's terminology knows.
+type known struct{}
+
+func (known) Contains(ctx context.Context, valueSet, system, code string) (yes, known bool) {
+	s, ok := ctx.Value(serviceKey{}).(*interaction.Service)
+	if !ok {
+		return false, false
+	}
+	m, err := s.Terminology().Contains(ctx, valueSet, terminology.Coding{System: system, Code: code}, terminology.Check{AnySystem: system == ""})
+	return m.In, err == nil
+}
+
+func (known) Defines(ctx context.Context, system, code string) (yes, known bool) {
+	s, ok := ctx.Value(serviceKey{}).(*interaction.Service)
+	if !ok {
+		return false, false
+	}
+	_, err := s.Terminology().Lookup(ctx, system, "", code)
+	e := issue.As(err)
+	return err == nil, err == nil || e != nil && e.Issues[0].ID == "terminology.code"
 }
 
 func note(id, text string) issue.Issue {
