@@ -399,6 +399,9 @@ func (s *Service) bundleAgain(ctx context.Context, k *kept, p *BundleParams) (*B
 // OperateOnce is Operate under a key. The answer is kept when the operation has ended, not with what it commits: after a
 // crash between the two a repeat runs it again.
 func (s *Service) OperateOnce(ctx context.Context, o Once, p OperateParams) (OperationResult, bool, error) {
+	if s.OwnFormat(p.Name, p.Key) {
+		o = Once{} // it changes nothing, and its answer is not kept
+	}
 	return s.operateOnce(ctx, o, func(ctx context.Context) (OperationResult, error) { return s.Operate(ctx, p) })
 }
 

@@ -25,6 +25,7 @@ type OperateParams struct {
 	Body []byte // JSON; empty for none
 	// ContentType of the body where TakesRaw said that it is handed over as it is; else empty.
 	ContentType string
+	Accept      string // header, for an operation with OwnFormat
 	Lenient     bool
 }
 
@@ -76,6 +77,12 @@ func (s *Service) TakesRaw(name string, key store.Key, contentType string) bool 
 	return err == nil && slices.Contains(r.Raw, strings.ToLower(strings.TrimSpace(typ)))
 }
 
+// OwnFormat says that an operation answers in formats of its own.
+func (s *Service) OwnFormat(name string, key store.Key) bool {
+	r, err := s.operations.find(name, levelOf(key), key.Type)
+	return err == nil && r.OwnFormat
+}
+
 func levelOf(key store.Key) Level {
 	switch {
 	case key.Type == "":
@@ -110,7 +117,7 @@ func (s *Service) operationAt(p *OperateParams) (*registered, error) {
 // operate reads the parameters and runs the operation. root is the resource
 // that was sent, if any.
 func (s *Service) operate(ctx context.Context, r *registered, p *OperateParams, root element.Node, invalid *issue.Error) (OperationResult, error) {
-	c := &OperationCall{Invalid: invalid, Service: s, Definition: r.OperationDefinition, Level: levelOf(p.Key), Key: p.Key, Version: p.Version, Lenient: p.Lenient}
+	c := &OperationCall{Invalid: invalid, Service: s, Definition: r.OperationDefinition, Level: levelOf(p.Key), Key: p.Key, Version: p.Version, Lenient: p.Lenient, Accept: p.Accept}
 	query := p.Query
 	if r.Paged {
 		var err error
@@ -248,7 +255,7 @@ func (s *Service) entryOperation(ctx context.Context, e *entry, lenient bool) En
 			}
 			var res OperationResult
 			res, _, err = s.operateOnce(ctx, once, func(ctx context.Context) (OperationResult, error) { return s.operate(ctx, r, &p, e.root, nil) })
-			if err == nil && res.ContentType != "" {
+			if err == nil && (res.ContentType != "" || res.Stream != nil) {
 				err = issue.New(issue.NotSupported, "operation.bundle", "what $"+r.Name+" answers is no resource and has no place in a bundle", "")
 			}
 			if out.Content = res.Body; res.Resource != nil {

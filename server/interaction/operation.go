@@ -3,6 +3,7 @@ package interaction
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -46,6 +47,9 @@ type OperationDefinition struct {
 	Paged bool
 	// Invalid: a body whose resource is not valid is no error; Run finds the issues in OperationCall.Invalid.
 	Invalid bool
+	// OwnFormat: the answer is no FHIR resource, is never kept under an Idempotency-Key, and may be a Stream; _format is a
+	// parameter like others, and OperationCall.Accept says what else the client takes.
+	OwnFormat bool
 	// Raw lists content types of bodies that are no Parameters and are handed over as they are ("application/graphql").
 	Raw []string
 	// Answers is the content type of what it answers, where that is no resource ("application/json"); empty for a resource.
@@ -90,6 +94,8 @@ type OperationCall struct {
 	// Body and ContentType are of a call whose content type the definition lists in Raw.
 	Body        []byte
 	ContentType string
+	// Accept is the header, of an operation with OwnFormat.
+	Accept string
 	// Invalid holds what is wrong with the body, of an operation with Invalid. Params then has what the address says and what
 	// could be read of the body: whatever an issue's expression names may be there in part or not at all.
 	Invalid *issue.Error
@@ -159,8 +165,11 @@ type OperationResult struct {
 	Body []byte
 	// Status is the HTTP status; 0 is 200, or 204 without a body.
 	Status int
-	// ContentType of a Body that is no FHIR resource; empty for one.
+	// ContentType of a Body, or a Stream, that is no FHIR resource; empty for one.
 	ContentType string
+	// Stream, in place of a Body, writes the answer piece by piece; nothing of the call is valid any more then. What it
+	// fails with while little is written is answered as an error, later the connection is broken off.
+	Stream func(ctx context.Context, w io.Writer) error
 	// Resource, where set, is the version whose ETag and Last-Modified the answer has.
 	Resource *store.Resource
 }

@@ -94,6 +94,15 @@ func (r *paramReader) pairs(pairs []search.Pair) {
 		if p == nil {
 			continue
 		}
+		if p.Type == "Reference" { // as FHIR's own search parameters write one
+			tree, err := codec.Parse(append(codec.AppendString([]byte(`{"reference":`), q.Value), '}'), codec.Options{Type: "Reference"})
+			if err != nil {
+				r.fail(issue.Value, "operation.parameter-value", "the value of "+p.Name+" is not of type Reference", "")
+				continue
+			}
+			r.values = append(r.values, OperationValue{Name: p.Name, Node: tree.Root()})
+			continue
+		}
 		if !p.primitive() {
 			r.fail(issue.Invalid, "operation.parameter-complex", "the parameter "+p.Name+typeText(p)+" is not primitive: send it by POST in a Parameters resource", "")
 			continue

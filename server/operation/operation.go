@@ -9,6 +9,7 @@
 //	$match       match.go           patients that may be the one given
 //	$merge …     merge.go           one patient out of two, and back
 //	$purge       purge.go           a patient's record, for good
+//	$viewdefinition-run  view.go    a table by a ViewDefinition
 //	$meta …      meta.go            profiles, tags, labels
 //	$graphql     graphql.go         GraphQL; its engine is the package graphql below this one
 //	$expand      expand.go          the codes of a value set
@@ -50,6 +51,8 @@ func List() []interaction.Operation {
 		operation{metaDefinition(), meta},
 		operation{metaAddDefinition(), metaAdd},
 		operation{metaDeleteDefinition(), metaDelete},
+		operation{viewdefinitionRunDefinition(), runView},
+		operation{viewRunDefinition(), runView},
 		operation{graphqlDefinition(), runGraphQL(&graphql.Engine{})},
 		operation{expandDefinition(), expand},
 		operation{valueSetValidateCodeDefinition(), valueSetValidateCode},

@@ -39,11 +39,15 @@ var shortNames = [...]string{formatJSON: "json", formatXML: "xml", formatNDJSON:
 func (x *call) negotiate() error {
 	asked := ""
 	var err error
-	if raw := x.Request().URL.RawQuery; raw != "" {
-		x.query, asked, err = x.takeFormat(raw)
-	}
 	if prefer := x.Request().Header["Prefer"]; len(prefer) > 0 {
 		x.readPrefer(prefer)
+	}
+	if x.ownFormat() {
+		x.query = x.Request().URL.RawQuery
+		return nil
+	}
+	if raw := x.Request().URL.RawQuery; raw != "" {
+		x.query, asked, err = x.takeFormat(raw)
 	}
 	if accept := x.list("Accept"); asked != "" {
 		asked := x.askFormat(asked)

@@ -55,6 +55,7 @@ func operation(x *call) error {
 	if err := x.operationInput(&p); err != nil {
 		return err
 	}
+	p.Accept = x.list("Accept")
 	var once interaction.Once
 	if !p.Get {
 		var err error
@@ -78,10 +79,19 @@ func operation(x *call) error {
 			r.Status = http.StatusNoContent
 		}
 	}
+	if r.Stream != nil {
+		return x.stream(r.ContentType, r.Stream)
+	}
 	if r.ContentType != "" {
 		return x.transmit(r.Status, []string{r.ContentType}, r.Body)
 	}
 	return x.send(r.Status, r.Body)
+}
+
+// ownFormat says that the request calls an operation that answers in formats of its own, and reads what asks for them.
+func (x *call) ownFormat() bool {
+	s := x.h.service()
+	return x.interaction == "operation" && s != nil && s.OwnFormat(x.Param("operation"), store.Key{Type: x.Param("type"), ID: x.Param("id")})
 }
 
 // operationInput reads the query and the body of a call. Issue codes: those of readBody and ParseQuery.
