@@ -44,7 +44,7 @@ func closeAtEnd(t testing.TB, s store.Store) store.Store {
 
 func openPebble(t testing.TB, c storetest.Config) store.Store {
 	t.Helper()
-	s, err := pebblestore.Open(pebblestore.Options{Dir: "db", FS: vfs.NewMem(), Index: c.Index, IndexVersion: c.IndexVersion, Clock: c.Clock,
+	s, err := pebblestore.Open(pebblestore.Options{Dir: "db", FS: vfs.NewMem(), Index: c.Index, Adopt: c.Adopt, IndexVersion: c.IndexVersion, Clock: c.Clock,
 		CacheBytes: 8 << 20, MemTableBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func openMongo(t testing.TB, uri string, c storetest.Config) store.Store {
 			t.Error(err)
 		}
 	})
-	s, err := mongostore.Open(t.Context(), mongostore.Options{URI: uri, Database: name, Index: c.Index, IndexVersion: c.IndexVersion, Clock: c.Clock,
+	s, err := mongostore.Open(t.Context(), mongostore.Options{URI: uri, Database: name, Index: c.Index, Adopt: c.Adopt, IndexVersion: c.IndexVersion, Clock: c.Clock,
 		Settle: -1, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

@@ -20,13 +20,13 @@ const (
 	maxDifferent = 20      // differences that a failed verification names
 )
 
-// Migration copies From into To: all versions with their times, methods and
+// Migration copies From into To: the search parameters that were added, all versions with their times, methods and
 // deletions in the order of the change log, then receipts, then work items.
 // Nobody else may write to either. Versions that were purged are gone in the copy too.
 // Resources get numbers of the target's in the order of their first versions.
 type Migration struct {
 	From, To store.Store
-	// Index gives the facts of a body, as To has them; required.
+	// Index gives the facts of a body, as To has them and under the catalog that To adopted last; required.
 	Index func(body []byte) (*search.Facts, error)
 	// Workers read and index at once; 0 is 4.
 	Workers int
@@ -64,7 +64,7 @@ type Summary struct {
 }
 
 // Run copies what is missing and then compares everything: the two logs, every
-// version byte by byte, every item and receipt, and the counts by search. It returns without an error only
+// version byte by byte, every item and receipt, the added search parameters with their keys, and the counts by search. It returns without an error only
 // when all is equal. After an error it may be run again and goes on; ErrNotACopy, and
 // an error that names differences, say that this will not help.
 func (m *Migration) Run(ctx context.Context) (Summary, error) {
@@ -79,6 +79,9 @@ func (m *Migration) Run(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	if err := r.copyLog(); err != nil {
+		return Summary{}, err
+	}
+	if err := r.catalog(); err != nil {
 		return Summary{}, err
 	}
 	copied := r.sum.Copied
@@ -97,6 +100,8 @@ type migrator struct {
 	ctx   context.Context
 	total int // changes in the source's log
 	sum   Summary
+
+	cataloged bool // the target's catalog is the source's
 }
 
 func (m *migrator) step(phase Phase, done, total int) {
@@ -158,6 +163,11 @@ func (m *migrator) copyLog() error {
 				return err
 			}
 			atEnd = there < len(versions)
+		}
+		if there < len(versions) {
+			if err := errors.Join(m.catalog(), m.ctx.Err()); err != nil {
+				return err
+			}
 		}
 		if err := m.write(versions[there:]); err != nil {
 			return err

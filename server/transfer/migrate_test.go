@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"meridian/fhir/search"
 	"meridian/server/store"
 	"meridian/server/store/storetest"
 	"meridian/server/transfer"
@@ -307,5 +310,78 @@ func TestMigrateVerifies(t *testing.T) {
 	_, err := (&transfer.Migration{From: a, To: careless{b}, Index: storetest.Index}).Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "/r0 version ") || !strings.Contains(err.Error(), "the body differs") || strings.Contains(err.Error(), "病") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// adopting is an index of samples under a catalog: a parameter with an @ is given only when it was added.
+type adopting struct{ catalog atomic.Pointer[store.Catalog] }
+
+func (x *adopting) adopt(c store.Catalog) error {
+	x.catalog.Store(&c)
+	return nil
+}
+
+func (x *adopting) index(body []byte) (*search.Facts, error) {
+	facts, err := storetest.Index(body)
+	if err != nil {
+		return nil, err
+	}
+	c := x.catalog.Load()
+	if c == nil {
+		c = &store.Catalog{}
+	}
+	facts.Generation = c.Generation
+	absent := func(param string) bool {
+		return strings.Contains(param, "@") && !slices.Contains(c.Added, store.Added{Type: "Observation", Param: param})
+	}
+	facts.Keys = slices.DeleteFunc(facts.Keys, func(k search.Key) bool { return absent(k.Param) })
+	facts.Forward = slices.DeleteFunc(facts.Forward, func(f search.Forward) bool { return absent(f.Param) })
+	return facts, nil
+}
+
+// Search parameters that were added are added to the copy, and find what they found.
+func TestMigrateKeepsAddedParameters(t *testing.T) {
+	for to, openTo := range backends(t) {
+		t.Run("to "+to, func(t *testing.T) {
+			clock := &storetest.Clock{}
+			clock.Set(start)
+			x, y := &adopting{}, &adopting{}
+			c := config(clock)
+			c.Index, c.Adopt = x.index, x.adopt
+			a := openPebble(t, c)
+			c.Index, c.Adopt = y.index, y.adopt
+			b := openTo(t, c)
+			catalog := store.Catalog{Revision: 1, Generation: 3, Added: []store.Added{{Type: "Observation", Param: "shoe@1"}}, Body: []byte(`{"state":"ready"}`)}
+			if err := a.PutCatalog(t.Context(), catalog); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 30 {
+				clock.Add(time.Second)
+				w := storetest.Sample{Type: "Observation", ID: fmt.Sprint("o", i), At: clock.Now(), Facts: []storetest.Fact{storetest.Token("shoe@1", "s", fmt.Sprint(i%3))}}.Write()
+				var err error
+				if w.Facts, err = x.index(w.Body); err != nil {
+					t.Fatal(err)
+				}
+				if err := a.Commit(t.Context(), store.CommitParams{Writes: []store.Write{w}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := (&transfer.Migration{From: a, To: b, Index: y.index}).Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := b.Catalog(t.Context()); err != nil || got.Generation != 3 || !slices.Equal(got.Added, catalog.Added) || string(got.Body) != string(catalog.Body) {
+				t.Errorf("catalog %+v, %v", got, err)
+			}
+			n, err := b.Count(t.Context(), &search.Plan{Type: "Observation", Where: search.Point{Key: search.Key{Param: "shoe@1", Value: "1"}}}, 0)
+			if err != nil || n.N != 10 {
+				t.Errorf("%d found, %v; want 10", n.N, err)
+			}
+			if err := b.PutCatalog(t.Context(), store.Catalog{Revision: 2, Generation: 4}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := (&transfer.Migration{From: a, To: b, Index: y.index}).Run(t.Context()); !errors.Is(err, transfer.ErrNotACopy) {
+				t.Errorf("with other parameters: %v", err)
+			}
+		})
 	}
 }

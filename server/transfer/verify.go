@@ -13,7 +13,7 @@ import (
 // verify compares the stores and names up to maxDifferent differences.
 func (m *migrator) verify() error {
 	v := &verifier{migrator: m}
-	for _, check := range []func() error{v.log, v.counts, v.queues, v.receipts} {
+	for _, check := range []func() error{v.log, v.counts, v.catalog, v.queues, v.receipts} {
 		if err := check(); err != nil {
 			return fmt.Errorf("verify: %w", err)
 		}
