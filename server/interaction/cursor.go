@@ -10,6 +10,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
+	"slices"
+	"sync"
 
 	"meridian/fhir/issue"
 )
@@ -19,7 +22,7 @@ import (
 // not stand in the logs of proxies. docs/format/cursor.md is its format.
 
 // cursorFormat is the first byte of every token. It changes when the layout below does.
-const cursorFormat = 3
+const cursorFormat = 4
 
 // maxCursor is the longest token that is looked at, in bytes.
 const maxCursor = 32 << 10
@@ -27,8 +30,15 @@ const maxCursor = 32 << 10
 // sealer seals with AES-256-GCM under a nonce made from the text itself, so
 // that equal cursors have equal tokens and no randomness is needed.
 type sealer struct {
-	aead     cipher.AEAD
-	nonceKey []byte
+	aead  cipher.AEAD
+	works *sync.Pool // of *sealing
+}
+
+// sealing is what sealing a text needs: a page has two links.
+type sealing struct {
+	mac     hash.Hash // under the key of nonces
+	in, out []byte
+	sum     [sha256.Size]byte
 }
 
 func newSealer(key []byte) (sealer, error) {
@@ -46,7 +56,8 @@ func newSealer(key []byte) (sealer, error) {
 	if err != nil {
 		return sealer{}, fmt.Errorf("interaction: cursor key: %w", err)
 	}
-	return sealer{aead, derive(key, "cursor nonce")}, nil
+	nonceKey := derive(key, "cursor nonce")
+	return sealer{aead, &sync.Pool{New: func() any { return &sealing{mac: hmac.New(sha256.New, nonceKey)} }}}, nil
 }
 
 func derive(key []byte, purpose string) []byte {
@@ -57,14 +68,15 @@ func derive(key []byte, purpose string) []byte {
 
 // seal gives the token of text; open needs the same scope (what the link is for).
 func (s *sealer) seal(text []byte, scope string) string {
-	h := hmac.New(sha256.New, s.nonceKey)
-	h.Write([]byte(scope))
-	h.Write([]byte{0})
-	h.Write(text)
-	nonce := h.Sum(nil)[:s.aead.NonceSize()]
-	out := append([]byte{cursorFormat}, nonce...)
-	out = s.aead.Seal(out, nonce, text, []byte(scope))
-	return base64.RawURLEncoding.EncodeToString(out)
+	w := s.works.Get().(*sealing)
+	defer s.works.Put(w)
+	w.in = append(append(append(w.in[:0], scope...), 0), text...)
+	w.mac.Reset()
+	w.mac.Write(w.in)
+	nonce := w.mac.Sum(w.sum[:0])[:s.aead.NonceSize()]
+	w.out = append(append(w.out[:0], cursorFormat), nonce...)
+	w.out = s.aead.Seal(w.out, nonce, text, w.in[:len(scope)])
+	return base64.RawURLEncoding.EncodeToString(w.out)
 }
 
 var errCursor = errors.New("cursor is not ours")
@@ -103,9 +115,9 @@ type searchCursor struct {
 	Query string    // as in the self link of the first page
 	Total int       // of the first page, -1 when it had none
 	After *rowPlace // the last row of the page before; nil for the first page
-	// Trail are the places of the pages before, the nearest first: what After
-	// was for each. It is bounded by wantTrail and maxTrail.
-	Trail []*rowPlace
+	// Trail are the places of the pages before, the nearest first: what After was for each, as they stand in the token. Each tells its
+	// number by that of the one before it, the first by that of After, so the trail of a page is that of the page before behind one more place.
+	Trail []byte
 	// Rest, when not nil, asks for more of what the page includes.
 	Rest *rest
 }
@@ -128,29 +140,43 @@ const (
 	maxTrail  = 2 << 10
 )
 
-// Layout: total+1 as uvarint; place; number of places of the trail as uvarint
-// and the places; 0, or 1 and the rest; the query.
+// Layout: total+1 as uvarint; place; length of the trail as uvarint and the trail, places one behind the other; 0, or 1 and the rest; the query.
 func (c *searchCursor) append(dst []byte) []byte {
+	dst = slices.Grow(dst, 128+len(c.Trail)+len(c.Query))
 	dst = binary.AppendUvarint(dst, uint64(c.Total+1))
 	dst = c.After.append(dst, 0)
-	var trail []byte
-	n, from := 0, c.After.number()
-	for _, p := range c.Trail {
-		longer := p.append(trail, from)
-		from = p.number()
-		if len(longer) > maxTrail || n >= nearTrail && len(longer) > wantTrail {
-			break
-		}
-		trail = longer
-		n++
-	}
-	dst = append(binary.AppendUvarint(dst, uint64(n)), trail...)
+	dst = append(binary.AppendUvarint(dst, uint64(len(c.Trail))), c.Trail...)
 	if c.Rest == nil {
 		dst = append(dst, 0)
 	} else {
 		dst = c.Rest.append(append(dst, 1))
 	}
 	return append(dst, c.Query...)
+}
+
+// ahead is the cursor of the page after this one, which begins behind the row end.
+func (c *searchCursor) ahead(end *rowPlace) *searchCursor {
+	trail := append(c.After.append(make([]byte, 0, wantTrail+64), end.number()), c.Trail...)
+	r := cursorReader{b: trail}
+	kept := 0
+	for n := 0; len(r.b) > 0; n++ {
+		r.skip()
+		if at := len(trail) - len(r.b); r.bad || at > maxTrail || n >= nearTrail && at > wantTrail {
+			break
+		} else {
+			kept = at
+		}
+	}
+	return &searchCursor{After: end, Trail: trail[:kept]}
+}
+
+// back is the cursor of the page before, nil where the trail is at its end.
+func (c *searchCursor) back() *searchCursor {
+	if len(c.Trail) == 0 {
+		return nil
+	}
+	r := cursorReader{b: c.Trail}
+	return &searchCursor{After: r.place(c.After.number()), Trail: r.b}
 }
 
 // append: 0 for nil; else arm+1 as uvarint, the number as varint beyond from (neighbours are near), then how many sort
@@ -198,17 +224,14 @@ func (c *searchCursor) parse(text []byte) error {
 	r := cursorReader{b: text}
 	c.Total = int(r.uvarint()) - 1
 	c.After = r.place(0)
-	n := r.uvarint()
-	if n > uint64(len(text)) {
-		return errCursor
+	trail := cursorReader{b: r.bytes(r.uvarint())}
+	if len(trail.b) > 0 {
+		c.Trail = trail.b
 	}
-	before := len(r.b)
-	from := c.After.number()
-	for range n {
-		p := r.place(from)
-		c.Trail, from = append(c.Trail, p), p.number()
+	for len(trail.b) > 0 {
+		trail.skip()
 	}
-	r.bad = r.bad || before-len(r.b) > maxTrail
+	r.bad = r.bad || trail.bad || len(c.Trail) > maxTrail
 	if r.byte() == 1 {
 		x := &rest{End: r.place(0), More: r.byte() == 1, Step: int(r.uvarint())}
 		x.Key = r.string(r.uvarint())
@@ -243,6 +266,19 @@ func (r *cursorReader) place(from uint64) *rowPlace {
 		p.Values = append(p.Values, &v)
 	}
 	return p
+}
+
+// skip goes past a place.
+func (r *cursorReader) skip() {
+	if r.uvarint() == 0 {
+		return
+	}
+	r.varint()
+	for n := r.uvarint(); n > 0 && !r.bad; n-- {
+		if r.byte() != 0 {
+			r.bytes(r.uvarint())
+		}
+	}
 }
 
 // cursorReader reads fields and remembers that one was cut short.
@@ -281,12 +317,15 @@ func (r *cursorReader) byte() byte {
 	return c
 }
 
-func (r *cursorReader) string(n uint64) string {
+func (r *cursorReader) string(n uint64) string { return string(r.bytes(n)) }
+
+// bytes are a part of what is read.
+func (r *cursorReader) bytes(n uint64) []byte {
 	if n > uint64(len(r.b)) {
 		r.b, r.bad = nil, true
-		return ""
+		return nil
 	}
-	s := string(r.b[:n])
+	b := r.b[:n:n]
 	r.b = r.b[n:]
-	return s
+	return b
 }

@@ -25,7 +25,7 @@ func TestACursorComesBackAsItWas(t *testing.T) {
 		{Total: -1},
 		{Query: "name=x&_count=2", Total: 0, After: &rowPlace{Cursor: search.Cursor{Number: 1 << 63}}},
 		{Query: "name=%E5%BC%A0", Total: 12345, After: &rowPlace{Arm: 3, Cursor: search.Cursor{Values: []*string{&text, nil, &empty}, Number: 7}},
-			Trail: []*rowPlace{{Cursor: search.Cursor{Values: []*string{&text, nil, &empty}, Number: 6}}, nil}},
+			Trail: (&rowPlace{Cursor: search.Cursor{Values: []*string{&text, nil, &empty}, Number: 6}}).append(nil, 7)},
 		{Query: "a=b", Rest: &rest{End: &rowPlace{Cursor: search.Cursor{Number: 9}}, More: true, Step: 2, Key: "Patient/1", Number: 12}},
 	} {
 		s := testSealer(t, "k")
@@ -77,25 +77,48 @@ func TestACursorIsRefusedWhenAnythingAboutItChanged(t *testing.T) {
 	}
 }
 
-func TestTheTrailOfACursorIsBounded(t *testing.T) {
+// walkPages is the cursor of a page after so many others, each behind the row that at gives.
+func walkPages(pages int, at func(i int) *rowPlace) *searchCursor {
+	c := &searchCursor{}
+	for i := range pages {
+		c = c.ahead(at(i))
+	}
+	return c
+}
+
+// The trail leads back page by page, each as it was when it was asked for, as far as it goes; then there is no page before.
+func TestTheTrailOfACursorLeadsBackAndIsBounded(t *testing.T) {
 	text := strings.Repeat("x", 100)
-	c := searchCursor{Query: "a=b"}
-	for i := range 1000 {
-		c.Trail = append(c.Trail, &rowPlace{Cursor: search.Cursor{Values: []*string{&text}, Number: uint64(i)}})
+	long := func(i int) *rowPlace {
+		return &rowPlace{Cursor: search.Cursor{Values: []*string{&text, nil}, Number: uint64(i)}}
 	}
-	var got searchCursor
-	if err := got.parse(c.append(nil)); err != nil || len(got.Trail) != nearTrail || len(c.append(nil)) > maxTrail+64 {
-		t.Fatalf("%d places, %v", len(got.Trail), err)
-	}
-	if diff := cmp.Diff(c.Trail[:len(got.Trail)], got.Trail); diff != "" {
-		t.Error(diff)
-	}
-	for i, p := range c.Trail {
-		p.Values, p.Number = nil, 1<<62-uint64(i)*20<<8
-	}
-	got = searchCursor{}
-	if err := got.parse(c.append(nil)); err != nil || len(got.Trail) < 20 || len(c.append(nil)) > wantTrail+32 {
-		t.Errorf("%d short places, %v", len(got.Trail), err)
+	short := func(i int) *rowPlace { return &rowPlace{Cursor: search.Cursor{Number: 1<<62 - uint64(i)*20<<8}} }
+	for _, c := range []struct {
+		name         string
+		at           func(int) *rowPlace
+		pages        int
+		least, bytes int // places kept at least, bytes at most
+	}{
+		{"long values", long, 1000, nearTrail, maxTrail}, {"short places", short, 1000, 20, wantTrail}, {"the first pages", short, 3, 3, wantTrail}, {"the second page", long, 1, 1, 1},
+	} {
+		cursor := walkPages(c.pages, c.at)
+		if len(cursor.Trail) > c.bytes {
+			t.Errorf("%s: %d bytes", c.name, len(cursor.Trail))
+		}
+		kept := 0
+		for back := cursor.back(); back != nil; back = back.back() {
+			kept++
+			var want *rowPlace // the page began behind it; the first page nowhere
+			if i := c.pages - 1 - kept; i >= 0 {
+				want = c.at(i)
+			}
+			if diff := cmp.Diff(want, back.After); diff != "" {
+				t.Errorf("%s, %d pages back: %s", c.name, kept, diff)
+			}
+		}
+		if kept < c.least {
+			t.Errorf("%s: the trail leads %d pages back", c.name, kept)
+		}
 	}
 }
 
@@ -109,6 +132,9 @@ func TestEqualCursorsHaveEqualTokens(t *testing.T) {
 func FuzzCursor(f *testing.F) {
 	text := "v"
 	f.Add((&searchCursor{Query: "a=b", Total: 3, After: &rowPlace{Cursor: search.Cursor{Values: []*string{&text, nil}, Number: 9}}}).append(nil))
+	f.Add(walkPages(9, func(i int) *rowPlace {
+		return &rowPlace{Cursor: search.Cursor{Values: []*string{&text}, Number: uint64(i) << 20}}
+	}).append(nil))
 	f.Add([]byte{0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var c searchCursor
@@ -122,5 +148,8 @@ func FuzzCursor(f *testing.F) {
 		if diff := cmp.Diff(c, again); diff != "" {
 			t.Error(diff)
 		}
+		for back := c.back(); back != nil; back = back.back() { // ends, since each trail is shorter
+		}
+		c.ahead(c.After)
 	})
 }

@@ -63,9 +63,9 @@ type request struct {
 	token    string        // of the page asked for; empty for the first
 	total    int           // carried by the cursor; -1 for none
 	after    *rowPlace
-	trail    []*rowPlace
-	rest     *rest // more includes of a page are asked for
-	typed    bool  // _type names the types
+	trail    []byte // of its cursor
+	rest     *rest  // more includes of a page are asked for
+	typed    bool   // _type names the types
 	explain  bool
 	shape    shape
 	warnings []issue.Issue

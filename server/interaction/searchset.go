@@ -103,25 +103,27 @@ func (r *request) next(a *answer) *searchCursor {
 	if a.rest != nil {
 		more := *a.rest
 		more.End, more.More = end, a.more
-		return &searchCursor{After: r.after, Trail: r.trail, Rest: &more}
+		c := r.here()
+		c.Rest = &more
+		return c
 	}
 	if !a.more || end == nil {
 		return nil
 	}
-	return &searchCursor{After: end, Trail: append([]*rowPlace{r.after}, r.trail...)}
+	return r.here().ahead(end)
 }
 
 // previous is the page before; of the rest of a page's includes, the page
 // itself. Nil on the first page, and where the trail is at its end.
 func (r *request) previous() *searchCursor {
-	switch {
-	case r.rest != nil:
-		return &searchCursor{After: r.after, Trail: r.trail}
-	case len(r.trail) == 0:
-		return nil
+	if r.rest != nil {
+		return r.here()
 	}
-	return &searchCursor{After: r.trail[0], Trail: r.trail[1:]}
+	return r.here().back()
 }
+
+// here is the place of the page that is answered.
+func (r *request) here() *searchCursor { return &searchCursor{After: r.after, Trail: r.trail} }
 
 // reaches says whether p is q or comes after it.
 func (p *rowPlace) reaches(q *rowPlace, sort []search.Order) bool { return !q.behind(p, sort) }

@@ -172,3 +172,46 @@ func BenchmarkTransaction(b *testing.B) {
 		}
 	}
 }
+
+// A page far into a walk beside the first: what it has more is a cursor to read and a link to the page before. Without a network.
+func BenchmarkPages(b *testing.B) {
+	s := newServer(b, backend{"pebble", openPebble})
+	for part := range 5 {
+		var body strings.Builder
+		body.WriteString(`{"resourceType":"Bundle","type":"transaction","entry":[`)
+		for i := range 1000 {
+			if i > 0 {
+				body.WriteByte(',')
+			}
+			fmt.Fprintf(&body, `{"resource":%s,"request":{"method":"PUT","url":"Observation/o%d-%d"}}`,
+				strings.Replace(benchObservation, `"o1"`, fmt.Sprintf(`"o%d-%d"`, part, i), 1), part, i)
+		}
+		body.WriteString(`]}`)
+		if rec := s.send("POST", "/fhir", body.String()); rec.Code != http.StatusOK {
+			b.Fatalf("%d %.300s", rec.Code, rec.Body)
+		}
+	}
+	const first = "/fhir/Observation?status=final&_count=20"
+	later := first
+	for range 199 {
+		body := s.send("GET", later, "").Body.String()
+		_, after, ok := strings.Cut(body, `"relation":"next","url":"`)
+		if !ok {
+			b.Fatalf("no next: %.300s", body)
+		}
+		url, _, _ := strings.Cut(after, `"`)
+		later = url[strings.Index(url, "/fhir"):]
+	}
+	for _, page := range []struct{ name, url string }{{"first", first}, {"200", later}} {
+		b.Run(page.name, func(b *testing.B) {
+			r, err := http.NewRequest("GET", page.url, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				s.handler.ServeHTTP(&discard{http.Header{}}, r)
+			}
+		})
+	}
+}
