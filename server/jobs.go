@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,6 +24,7 @@ func (a *app) opsJobs(w http.ResponseWriter, r *http.Request) {
 // openJobs begins to run jobs, those left from before too. Kinds of other parts join those of rest here.
 func (a *app) openJobs() error {
 	kinds := a.rest.Kinds()
+	kinds[reindexKind] = job.Kind{Workers: 1, Run: func(ctx context.Context, t *job.Task) error { return a.service.Load().RunReindex(ctx, t) }}
 	jobs, err := job.New(job.Options{Queue: a.store.Queue(), Kinds: kinds, Logger: a.log})
 	if err != nil {
 		return err
@@ -33,6 +35,26 @@ func (a *app) openJobs() error {
 	jobs.Start()
 	a.jobs.Store(jobs)
 	return nil
+}
+
+// reindexKind is the kind of the jobs that make added search parameters ready.
+const reindexKind = "reindex"
+
+// startReindex adds the job of a generation, where there is none yet, and begins one that failed again.
+func (a *app) startReindex(ctx context.Context, generation uint64) error {
+	jobs := a.jobs.Load()
+	if jobs == nil {
+		return nil // open asks again when they run
+	}
+	id, existing, err := jobs.Add(ctx, job.NewJob{Kind: reindexKind, Key: "generation-" + strconv.FormatUint(generation, 10)})
+	if err != nil || !existing {
+		return err
+	}
+	j, err := jobs.Get(ctx, id)
+	if err == nil && j.State == job.Failed {
+		err = jobs.Retry(ctx, id)
+	}
+	return err
 }
 
 // jobCountTime is how long a scrape waits for one count.

@@ -183,7 +183,7 @@ func (a *app) open(ctx context.Context) error {
 		limits.ConditionalDelete = a.c.ConditionalDeleteLimit
 	}
 	service, err := interaction.New(interaction.Options{Store: a.store, Registry: a.registry, BaseURL: a.c.BaseURL, Zone: a.zone, CursorKey: key,
-		Version: version, Operations: operation.List(), Limits: limits, Integrity: integrity, Terminology: codes, SlowSearch: a.c.SlowTime, Logger: a.log})
+		Version: version, Operations: operation.List(), Limits: limits, Reindexing: a.startReindex, Integrity: integrity, Terminology: codes, SlowSearch: a.c.SlowTime, Logger: a.log})
 	if err != nil {
 		return err
 	}
@@ -195,6 +195,10 @@ func (a *app) open(ctx context.Context) error {
 	if err := a.openJobs(); err != nil {
 		return err
 	}
+	if err := service.SyncSearchParameters(ctx); err != nil {
+		a.log.Error("search parameters: the catalog does not follow yet", "error", err)
+	}
+	go service.WatchSearchParameters(ctx)
 	return a.openInbox(service)
 }
 
@@ -269,7 +273,7 @@ func (a *app) openStore(ctx context.Context) (store.Store, error) {
 	if err := os.MkdirAll(a.c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("--data: %w", err)
 	}
-	s, err := pebblestore.Open(pebblestore.Options{Dir: filepath.Join(a.c.Data, "store"), Index: interaction.Indexer(a.registry), IndexVersion: a.registry.IndexVersion(),
+	s, err := pebblestore.Open(pebblestore.Options{Dir: filepath.Join(a.c.Data, "store"), Index: interaction.Indexer(a.registry), Adopt: interaction.Adopter(a.registry), IndexVersion: a.registry.IndexVersion(),
 		CacheBytes: int64(a.c.CacheSize), AsIs: a.asIs, DoneRetention: a.c.DoneTime, Logger: a.log, Progress: func(done int) { a.log.Info("rebuilding the index", "done", done) }})
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
 		return nil, fmt.Errorf("--data: %s is in use by another process, or not ours to write: %w", a.c.Data, err)
@@ -290,7 +294,7 @@ func (a *app) openMongo(ctx context.Context) (*mongostore.Store, error) {
 	if a.alone {
 		settle = -1
 	}
-	return mongostore.Open(ctx, mongostore.Options{URI: a.c.MongoDB, Settle: settle, AsIs: a.asIs, Database: a.c.Database, Index: interaction.Indexer(a.registry), IndexVersion: a.registry.IndexVersion(),
+	return mongostore.Open(ctx, mongostore.Options{URI: a.c.MongoDB, Settle: settle, AsIs: a.asIs, Database: a.c.Database, Index: interaction.Indexer(a.registry), Adopt: interaction.Adopter(a.registry), IndexVersion: a.registry.IndexVersion(),
 		Transactions: tx, DoneRetention: a.c.DoneTime, MaxTransactions: a.c.MongoDBMaxTransactions, Logger: a.log, Progress: func(done, total int) { a.log.Info("rebuilding the index", "done", done, "of", total) }})
 }
 

@@ -82,6 +82,7 @@ type Added struct {
 // addedSet is what a registry has beside R4's; immutable.
 type addedSet struct {
 	generation uint64
+	adopted    uint64 // counts the calls of Adopt
 	all        []*Added
 	byType     map[schema.ID]*addedType
 }
@@ -93,9 +94,9 @@ type addedType struct {
 
 // Adopt replaces the added parameters by these, at once for every caller; the facts that
 // Index gives from then on are of the generation. A query that was parsed before keeps the
-// parameters that it was parsed with. What is not ready has keys and answers no searches.
+// parameters that it was parsed with. Calls come one after the other. What is not ready has keys and answers no searches.
 func (r *Registry) Adopt(generation uint64, added []Added) {
-	set := &addedSet{generation: generation, byType: map[schema.ID]*addedType{}}
+	set := &addedSet{generation: generation, adopted: r.Adopted() + 1, byType: map[schema.ID]*addedType{}}
 	for i := range added {
 		a := &added[i]
 		set.all = append(set.all, a)
@@ -113,6 +114,9 @@ func (r *Registry) Adopt(generation uint64, added []Added) {
 
 // Generation is that of the facts that Index gives.
 func (r *Registry) Generation() uint64 { return r.added.Load().generation }
+
+// Adopted counts the calls of Adopt: what was made of the parameters before the last one may be out of date.
+func (r *Registry) Adopted() uint64 { return r.added.Load().adopted }
 
 // AddedParameters are those of the last Adopt. Read only.
 func (r *Registry) AddedParameters() []*Added { return r.added.Load().all }

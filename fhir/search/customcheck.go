@@ -125,7 +125,7 @@ func (c *addedCheck) on(t *schema.Type) {
 
 // mayReplace says whether the code is free, or one of R4's that may be replaced.
 func (c *addedCheck) mayReplace(t *schema.Type) bool {
-	p := c.r.compileType(t, nil).byCode[c.d.Code]
+	p := c.r.tableIn(&addedSet{}, t).byCode[c.d.Code]
 	switch {
 	case p == nil:
 		return true

@@ -4,17 +4,33 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync"
 
 	"meridian/fhir/definitions"
 	"meridian/fhir/schema"
 	"meridian/fhir/search"
 )
 
-// Capabilities gives the CapabilityStatement, minified. It is made once, from
-// what is registered, and says nothing that the server does not do: a test calls all of it.
+// Capabilities gives the CapabilityStatement, minified. It is made from
+// what is registered, again when search parameters were added or taken away, and says nothing that the server does not do: a test calls all of it.
 //
 // https://hl7.org/fhir/R4/http.html#capabilities
-func (s *Service) Capabilities() []byte { return s.capabilities() }
+func (s *Service) Capabilities() []byte {
+	c := &s.capabilities
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if adopted := s.registry.Adopted(); c.body == nil || adopted != c.adopted {
+		c.adopted, c.body = adopted, s.buildCapabilities()
+	}
+	return c.body
+}
+
+// capabilityCache is the CapabilityStatement of one set of search parameters.
+type capabilityCache struct {
+	mu      sync.Mutex
+	adopted uint64
+	body    []byte
+}
 
 // Capability is the part of a CapabilityStatement that this server fills, in
 // the form of its JSON.

@@ -310,8 +310,8 @@ func (s *Service) findReferring() map[string][]referringParam {
 	out := map[string][]referringParam{}
 	for _, typ := range schema.ResourceTypes() {
 		for _, p := range s.registry.Params(typ) {
-			if p.Unsupported != "" || p.Kind != search.KindReference {
-				continue
+			if p.Unsupported != "" || p.Added || p.Kind != search.KindReference {
+				continue // an added one may go again, and is made of what others name
 			}
 			targets := p.Targets
 			if len(targets) == 0 {

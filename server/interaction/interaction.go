@@ -27,6 +27,7 @@
 package interaction
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"strings"
@@ -71,6 +72,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Operations are those that `$name` calls. Default none.
 	Operations []Operation
+	// Reindexing has RunReindex run as a job for a generation of the catalog; a second call for
+	// the same is none. Nil: nobody indexes, and added search parameters stay pending.
+	Reindexing func(ctx context.Context, generation uint64) error
 	// Integrity is what is done about references that name nothing. Default: nothing.
 	Integrity Integrity
 	// Terminology that the Registry asks. Default: one that knows the official definitions and what is stored.
@@ -140,8 +144,9 @@ type Service struct {
 	bodies      codec.Pool // parsers for what clients send
 	stored      codec.Pool // parsers for stored forms, which are a little larger
 
-	capabilities func() []byte // computed once
-	canonicals   []string      // types that have a canonical URL
+	reindexing   func(ctx context.Context, generation uint64) error
+	capabilities capabilityCache
+	canonicals   []string // types that have a canonical URL
 }
 
 // maxMeta is what the stored form adds to a body at most, in bytes.
@@ -196,7 +201,7 @@ func New(o Options) (*Service, error) {
 	s.stored.Options.MaxBytes = s.limits.BodyBytes + maxMeta
 	s.index = Indexer(s.registry)
 	s.canonicals = canonicalTypes()
-	s.capabilities = sync.OnceValue(s.buildCapabilities)
+	s.reindexing = o.Reindexing
 	return s, nil
 }
 

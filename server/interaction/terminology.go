@@ -203,9 +203,12 @@ func stamped(r *store.Resource) terminology.Resource {
 	return terminology.Resource{Stamp: keyPath(r.Key) + "/_history/" + strconv.FormatUint(r.Version, 10), Body: r.Body}
 }
 
-// commitNoting commits, and lets terminology know.
+// commitNoting commits, and lets terminology and the search parameters know.
 func (s *Service) commitNoting(ctx context.Context, p store.CommitParams) error {
 	err := s.store.Commit(ctx, p)
 	s.terminology.stored.wrote(p.Writes)
+	if err == nil {
+		s.parametersWritten(ctx, p.Writes)
+	}
 	return err
 }

@@ -121,6 +121,11 @@ func (s *Service) put(root element.Node, edit *codec.Edit, current *store.Resour
 	if !current.Deleted && codec.SameContent(current.Body, w.Body) {
 		return w, true, nil
 	}
+	if w.Type == searchParameterType {
+		if err := s.checkSearchParameter(root, w.ID); err != nil {
+			return w, false, err
+		}
+	}
 	w.Facts, err = s.facts(root, edit, &w)
 	return w, false, err
 }

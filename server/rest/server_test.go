@@ -1,6 +1,7 @@
 package rest_test
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -60,7 +61,7 @@ func newServerOf(t testing.TB, b backend, with interaction.Options, o rest.Optio
 		t.Fatal(err)
 	}
 	s := &server{clock: clock, registry: registry}
-	s.store = b.open(t, storetest.Config{Index: interaction.Indexer(registry), IndexVersion: registry.IndexVersion(), Clock: clock.Now})
+	s.store = b.open(t, storetest.Config{Index: interaction.Indexer(registry), Adopt: interaction.Adopter(registry), IndexVersion: registry.IndexVersion(), Clock: clock.Now})
 	t.Cleanup(func() {
 		if err := s.store.Close(); err != nil {
 			t.Errorf("close: %v", err)
@@ -69,7 +70,7 @@ func newServerOf(t testing.TB, b backend, with interaction.Options, o rest.Optio
 	var ids atomic.Int64
 	s.service, err = interaction.New(interaction.Options{
 		Store: s.store, Registry: registry, BaseURL: base, Clock: clock.Now, Zone: zone, CursorKey: []byte("test"), Version: "test", Limits: with.Limits, Operations: operation.List(),
-		NewID: func() string { return "id-" + strconv.FormatInt(ids.Add(1), 10) }, Integrity: with.Integrity, Terminology: codes,
+		NewID: func() string { return "id-" + strconv.FormatInt(ids.Add(1), 10) }, Integrity: with.Integrity, Terminology: codes, Reindexing: s.startReindex,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -78,9 +79,16 @@ func newServerOf(t testing.TB, b backend, with interaction.Options, o rest.Optio
 	o.Jobs = func() *job.Runner { return s.jobs }
 	h := rest.New(o)
 	s.handler, s.kinds = h, h.Kinds()
-	s.jobs, err = job.New(job.Options{Queue: s.store.Queue(), Kinds: h.Kinds(), Clock: clock.Now, Logger: slog.New(slog.DiscardHandler)})
+	s.kinds["reindex"] = job.Kind{Run: func(ctx context.Context, t *job.Task) error { return s.service.RunReindex(ctx, t) }}
+	s.jobs, err = job.New(job.Options{Queue: s.store.Queue(), Kinds: s.kinds, Clock: clock.Now, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// startReindex is that of the program.
+func (s *server) startReindex(ctx context.Context, generation uint64) error {
+	_, _, err := s.jobs.Add(ctx, job.NewJob{Kind: "reindex", Key: strconv.FormatUint(generation, 10)})
+	return err
 }
