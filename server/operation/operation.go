@@ -10,6 +10,7 @@
 //	$merge …     merge.go           one patient out of two, and back
 //	$purge       purge.go           a patient's record, for good
 //	$viewdefinition-run  view.go    a table by a ViewDefinition
+//	$reindex     reindex.go         whether what is stored is found
 //	$meta …      meta.go            profiles, tags, labels
 //	$graphql     graphql.go         GraphQL; its engine is the package graphql below this one
 //	$expand      expand.go          the codes of a value set
@@ -48,6 +49,7 @@ func List() []interaction.Operation {
 		operation{mergeDefinition(), merge},
 		operation{unmergeDefinition(), unmerge},
 		operation{purgeDefinition(), purge},
+		operation{reindexDefinition(), runReindex},
 		operation{metaDefinition(), meta},
 		operation{metaAddDefinition(), metaAdd},
 		operation{metaDeleteDefinition(), metaDelete},

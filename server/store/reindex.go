@@ -54,6 +54,10 @@ type ReindexParams struct {
 	Type  string
 	After string // Next of the slice before; "" from the first
 	Limit int    // resources, at most MaxReindex
+	// IDs, when not nil, are the resources, in place of After and Limit; at most MaxReindex.
+	IDs []string
+	// Look changes nothing: ReindexPage.Mended is then how many would be.
+	Look bool
 	// Params are those whose keys are looked at, forms included; nil is all. A store may look at more.
 	Params []string
 }

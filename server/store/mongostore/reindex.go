@@ -23,13 +23,20 @@ func (s *Store) Reindex(ctx context.Context, p store.ReindexParams) (page store.
 		return page, err
 	}
 	defer s.flight.Done()
-	if !isType(p.Type) || p.Limit < 1 {
+	if len(p.IDs) > store.MaxReindex {
+		return page, fmt.Errorf("mongostore: reindex %d resources: %w", len(p.IDs), store.ErrTooLarge)
+	}
+	limit := min(p.Limit, store.MaxReindex)
+	if p.IDs != nil {
+		limit = len(p.IDs)
+	}
+	if !isType(p.Type) || limit < 1 {
 		return page, nil
 	}
 	if err := s.waitForWriters(ctx); err != nil {
 		return page, err
 	}
-	batch, err := s.sliceAfter(ctx, p.Type, p.After, min(p.Limit, store.MaxReindex))
+	batch, err := s.slice(ctx, &p, limit)
 	if err != nil {
 		return page, err
 	}
@@ -44,20 +51,37 @@ func (s *Store) Reindex(ctx context.Context, p store.ReindexParams) (page store.
 		}
 	}
 	page = store.ReindexPage{Checked: len(batch), Mended: len(differ)}
-	if len(differ) > 0 {
+	if len(differ) > 0 && !p.Look {
 		if err := s.rebuildHeads(ctx, p.Type, differ); err != nil {
 			return page, err
 		}
 	}
-	if len(batch) == p.Limit || len(batch) == store.MaxReindex {
+	if len(batch) == limit && p.IDs == nil {
 		page.Next = keyOf(batch[len(batch)-1].ID).ID
 	}
 	return page, nil
 }
 
+// slice gives the resources that p names.
+func (s *Store) slice(ctx context.Context, p *store.ReindexParams, limit int) ([]head, error) {
+	if p.IDs == nil {
+		return s.sliceAfter(ctx, p.Type, p.After, limit)
+	}
+	ids := bson.A{}
+	for _, id := range p.IDs {
+		ids = append(ids, documentID(store.Key{Type: p.Type, ID: id}))
+	}
+	return s.inOrder(ctx, p.Type, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}, {Key: "del", Value: nil}}, limit)
+}
+
 // sliceAfter gives resources that are not deleted, with all that search reads.
 func (s *Store) sliceAfter(ctx context.Context, typ, id string, limit int) ([]head, error) {
 	filter := bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: documentID(store.Key{Type: typ, ID: id})}}}, {Key: "del", Value: nil}}
+	return s.inOrder(ctx, typ, filter, limit)
+}
+
+// inOrder gives documents in the order of ids.
+func (s *Store) inOrder(ctx context.Context, typ string, filter bson.D, limit int) ([]head, error) {
 	cur, err := s.db.Collection(typ).Find(ctx, filter, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}).SetLimit(int64(limit)))
 	if err != nil {
 		return nil, fmt.Errorf("mongostore: reindex %s: %w", typ, err)

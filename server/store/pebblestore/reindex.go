@@ -20,10 +20,16 @@ func (s *Store) Reindex(ctx context.Context, p store.ReindexParams) (page store.
 	}
 	defer s.leave()
 	t := s.names.typ(p.Type)
-	if t == nil || p.Limit < 1 {
+	if t == nil || p.Limit < 1 && p.IDs == nil {
 		return page, nil
 	}
-	ids, more, err := s.idsAfter(t, p.After, min(p.Limit, store.MaxReindex))
+	ids, more := p.IDs, false
+	if len(ids) > store.MaxReindex {
+		return page, fmt.Errorf("reindex %d resources: %w", len(ids), store.ErrTooLarge)
+	}
+	if ids == nil {
+		ids, more, err = s.idsAfter(t, p.After, min(p.Limit, store.MaxReindex))
+	}
 	if err != nil {
 		return page, fmt.Errorf("reindex %s: %w", p.Type, err)
 	}
@@ -36,7 +42,7 @@ func (s *Store) Reindex(ctx context.Context, p store.ReindexParams) (page store.
 	if err != nil {
 		return page, err
 	}
-	if page.Mended > 0 {
+	if page.Mended > 0 && !p.Look {
 		err = s.submitHeld(ctx, &request{commit: commit, prepared: prepared, again: again})
 	}
 	prepared.close()

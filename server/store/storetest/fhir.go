@@ -85,6 +85,7 @@ var joinQueries = map[string][]string{
 var otherTypes = []string{"Organization", "List", "Practitioner", "Location", "RiskAssessment", "ChargeItem"}
 
 type fhirWorld struct {
+	added []search.Added
 	*subject
 	registry *search.Registry
 	truth    *Map
@@ -102,7 +103,8 @@ func newFHIRWorld(t *testing.T, s *suite) *fhirWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Config{IndexVersion: registry.IndexVersion(), Index: remembered(func(body []byte) (*search.Facts, error) {
+	w := &fhirWorld{registry: registry, roots: map[store.Key]element.Node{}, ofType: map[string][]element.Node{}, hits: map[string]int{}}
+	c := Config{IndexVersion: registry.IndexVersion(), Adopt: w.adopt, Index: remembered(registry, func(body []byte) (*search.Facts, error) {
 		tree, err := codec.Parse(body, codec.Options{})
 		if err != nil {
 			return nil, err
@@ -112,7 +114,7 @@ func newFHIRWorld(t *testing.T, s *suite) *fhirWorld {
 	})}
 	st := s.newStoreWith(t, c)
 	c.Clock = st.clock.Now
-	w := &fhirWorld{subject: st, registry: registry, truth: NewMap(c), roots: map[store.Key]element.Node{}, ofType: map[string][]element.Node{}, hits: map[string]int{}}
+	w.subject, w.truth = st, NewMap(c)
 	types, count := slices.Concat(fhirTypes, otherTypes), map[string]int{}
 	for _, e := range fhirtest.Examples(t) {
 		if tree, err := codec.Parse(e.Body, codec.Options{}); err == nil && slices.Contains(types, tree.Root().Type().Name) && count[tree.Root().Type().Name] < maxOfType {
@@ -136,16 +138,17 @@ func newFHIRWorld(t *testing.T, s *suite) *fhirWorld {
 }
 
 // remembered works out the facts of a body once: a store that checks bodies asks for the same ones with every query.
-func remembered(index func([]byte) (*search.Facts, error)) func([]byte) (*search.Facts, error) {
+func remembered(registry *search.Registry, index func([]byte) (*search.Facts, error)) func([]byte) (*search.Facts, error) {
 	var known sync.Map
 	return func(body []byte) (*search.Facts, error) {
-		facts, ok := known.Load(string(body))
+		key := fmt.Sprint(registry.Generation(), " ", string(body))
+		facts, ok := known.Load(key)
 		if !ok {
 			worked, err := index(body)
 			if err != nil {
 				return nil, err
 			}
-			facts, _ = known.LoadOrStore(string(body), worked)
+			facts, _ = known.LoadOrStore(key, worked)
 		}
 		own := *facts.(*search.Facts)
 		return &own, nil

@@ -47,14 +47,18 @@ func (m *Map) Reindex(_ context.Context, p store.ReindexParams) (page store.Rein
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all, more := m.slice(p.Type, p.After, p.Limit)
+	if p.IDs != nil {
+		all, more = slices.DeleteFunc(m.live(p.Type), func(r *mapResource) bool { return !slices.Contains(p.IDs, r.id) }), false
+	}
 	for _, r := range all {
 		facts, err := m.index(r.current().Body)
 		if err != nil {
 			return page, err
 		}
 		if page.Checked++; !reflect.DeepEqual(facts.Keys, r.facts.Keys) || !reflect.DeepEqual(facts.Forward, r.facts.Forward) {
-			page.Mended++
-			r.facts = facts
+			if page.Mended++; !p.Look {
+				r.facts = facts
+			}
 		}
 	}
 	if more {

@@ -193,8 +193,20 @@ func testAdded(t *testing.T, s *suite) {
 	a.putCatalog(t, catalogOf(1, "shoe@1", "length@2"))
 	a.verify(t, store.Verification{Checked: 6, Differ: 6})
 
-	if checked, mended := a.reindex(t, 2); checked != 6 || mended != 6 {
-		t.Errorf("%d checked, %d mended, of six", checked, mended)
+	for _, look := range []bool{true, false, false} {
+		p := store.ReindexParams{Type: "Observation", IDs: []string{"o0", "o6", "o9"}, Look: look}
+		if page, err := a.Reindex(a.ctx, p); err != nil || page.Checked != 1 || page.Next != "" || page.Mended > 1 {
+			t.Errorf("of three ids one is there: %+v, %v", page, err)
+		}
+		want := []string{"o0"}
+		if look {
+			want = nil
+		}
+		a.expect(t, point("shoe@1", "s", "40"), want...)
+	}
+	a.verify(t, store.Verification{Checked: 6, Differ: 5})
+	if checked, mended := a.reindex(t, 2); checked != 6 || mended != 5 {
+		t.Errorf("%d checked, %d mended, of six of which one was", checked, mended)
 	}
 	a.expect(t, point("shoe@1", "s", "40"), "o0", "o2", "o4")
 	a.expect(t, point("shoe@1:text", "", "size 41"), "o1", "o3", "o5")

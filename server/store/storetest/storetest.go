@@ -78,6 +78,7 @@ func Run(t *testing.T, open Open, lacks Lacks) {
 		{"reindex", testReindex},
 		{"random", testRandom},
 		{"fhir", testFHIR},
+		{"added parameters", testAddedSearches},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, &suite{open: open, lacks: lacks}) })
 	}
