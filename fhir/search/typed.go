@@ -19,11 +19,17 @@ type Typed struct {
 	text  []byte
 }
 
-// MaxTyped is how many words of what was typed count.
-const MaxTyped = 32
+// Limits of what may be typed.
+const (
+	MaxTyped      = 32  // words
+	MaxTypedBytes = 500 // in all
+)
 
-// NewTyped reads what was typed; ok is false for more than MaxTyped words.
+// NewTyped reads what was typed; ok is false where that is too much.
 func NewTyped(text string) (t *Typed, ok bool) {
+	if len(text) > MaxTypedBytes {
+		return nil, false
+	}
 	t = &Typed{words: wordsOf(text), heard: map[rune][]string{}}
 	t.found = make([]bool, len(t.words))
 	return t, len(t.words) <= MaxTyped

@@ -13,6 +13,7 @@ type bound struct {
 	*valueSet
 	include, exclude []boundInclude
 	uses             []use // of it and of all that it imports
+	weight           int   // value sets that a question to it may lead to, one for each way there
 }
 
 // boundInclude: err says why what the include draws from cannot be had. Where
@@ -65,7 +66,7 @@ func (l *Library) bind(ctx context.Context, vs *valueSet) (*bound, error) {
 			return b, nil
 		}
 	}
-	w := &binder{l: l, ctx: ctx}
+	w := &binder{l: l, ctx: ctx, done: map[string]*bound{}}
 	b, err := w.bind(vs)
 	if err != nil {
 		return nil, err
@@ -106,15 +107,20 @@ type binder struct {
 	l      *Library
 	ctx    context.Context
 	uses   []use
-	stack  []string // urls
-	failed bool     // something could not be had now, and may be had later without a change
+	stack  []string          // stamps of those that import each other
+	done   map[string]*bound // by stamp
+	failed bool              // something could not be had now, and may be had later without a change
 }
 
 func (w *binder) bind(vs *valueSet) (*bound, error) {
-	for _, url := range w.stack {
-		if url == vs.stamp {
+	for _, stamp := range w.stack {
+		if stamp == vs.stamp {
 			return nil, issue.New(issue.Processing, "terminology.cycle", "the value set "+quote(vs.url)+" imports itself", "")
 		}
+	}
+	if b, ok := w.done[vs.stamp]; ok {
+		w.uses = append(w.uses, b.uses...)
+		return b, nil
 	}
 	if len(w.stack) >= maxImports {
 		return nil, issue.New(issue.TooCostly, "terminology.depth", "value sets import each other more than 20 deep", "")
@@ -124,7 +130,7 @@ func (w *binder) bind(vs *valueSet) (*bound, error) {
 	}
 	w.stack = append(w.stack, vs.stamp)
 	from := len(w.uses)
-	b := &bound{valueSet: vs}
+	b := &bound{valueSet: vs, weight: 1}
 	for i := range vs.include {
 		b.include = append(b.include, w.include(&vs.include[i]))
 	}
@@ -133,6 +139,17 @@ func (w *binder) bind(vs *valueSet) (*bound, error) {
 	}
 	w.stack = w.stack[:len(w.stack)-1]
 	b.uses = w.uses[from:len(w.uses):len(w.uses)]
+	for _, list := range [][]boundInclude{b.include, b.exclude} {
+		for i := range list {
+			for _, set := range list[i].sets {
+				b.weight = min(b.weight+set.weight, maxWeight+1)
+			}
+		}
+	}
+	if b.weight > maxWeight {
+		return nil, issue.New(issue.TooCostly, "terminology.imports", "the value set "+quote(vs.url)+" imports more than 1,000 value sets", "")
+	}
+	w.done[vs.stamp] = b
 	return b, nil
 }
 

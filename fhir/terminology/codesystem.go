@@ -153,6 +153,7 @@ func propertyOf(n element.Node) Property {
 
 // link reads what properties say of the hierarchy and of states, and notes for each row those below it.
 func (cs *codeSystem) link(meaning map[string]string) {
+	said := map[[2]int32]bool{} // pairs that properties make
 	for i := range cs.concepts {
 		c := &cs.concepts[i]
 		for _, p := range c.properties {
@@ -162,10 +163,10 @@ func (cs *codeSystem) link(meaning map[string]string) {
 			}
 			switch what {
 			case "parent", "subsumedBy":
-				cs.below(p.Text, int32(i))
+				cs.below(said, p.Text, int32(i))
 			case "child":
 				if k, ok := cs.row(p.Text); ok {
-					cs.below(c.code, k)
+					cs.below(said, c.code, k)
 				}
 			case "notSelectable", "abstract":
 				c.abstract = c.abstract || p.Text == "true"
@@ -183,12 +184,16 @@ func (cs *codeSystem) link(meaning map[string]string) {
 	}
 }
 
-// below notes that the code parent stands above a row.
-func (cs *codeSystem) below(parent string, row int32) {
+// below notes that the code parent stands above a row, once.
+func (cs *codeSystem) below(said map[[2]int32]bool, parent string, row int32) {
 	p, ok := cs.row(parent)
-	if c := &cs.concepts[row]; ok && p != row && !slices.Contains(c.parents, p) {
-		c.parents = append(c.parents, p)
+	pair := [2]int32{p, row}
+	c := &cs.concepts[row]
+	if !ok || p == row || said[pair] || len(c.parents) > 0 && c.parents[0] == p {
+		return
 	}
+	said[pair] = true
+	c.parents = append(c.parents, p)
 }
 
 // with gives the system with what supplements add: designations and properties of codes that it has.

@@ -40,6 +40,7 @@ func (w *walker) take(b *bound, p *place) error {
 		return nil
 	}
 	for k := range b.exclude {
+		w.most -= weights(b.exclude[k].sets)
 		out, err := b.exclude[k].locate(&Coding{System: p.system, Code: p.code}, Check{})
 		if err != nil {
 			return err
@@ -62,8 +63,9 @@ func (b *boundInclude) each(w *walker, take func(*place) error) error {
 		return b.err
 	}
 	sets := b.sets
+	cost := 1 + weights(sets)
 	check := func(p *place) error {
-		if w.most--; w.most < 0 {
+		if w.most -= cost; w.most < 0 {
 			return issue.New(issue.TooCostly, "terminology.scan", "the value set is made of more codes than this server goes through for one answer", "")
 		}
 		for _, set := range sets {
@@ -102,6 +104,14 @@ func (b *boundInclude) each(w *walker, take func(*place) error) error {
 		}
 	}
 	return nil
+}
+
+// weights is what a question to all of the value sets costs, in questions.
+func weights(of []*bound) (n int) {
+	for _, set := range of {
+		n += set.weight
+	}
+	return n
 }
 
 func (b *boundInclude) eachListed(w *walker, check func(*place) error) error {

@@ -44,7 +44,7 @@ func (s ValueSet) Expand(p ExpandParams) (*Expansion, error) {
 	}
 	typed, ok := search.NewTyped(p.Filter)
 	if !ok {
-		return nil, issue.New(issue.TooLong, "terminology.filter", fmt.Sprintf("the filter has more than %d words", search.MaxTyped), "")
+		return nil, issue.New(issue.TooLong, "terminology.filter", fmt.Sprintf("the filter has more than %d words or %d bytes", search.MaxTyped, search.MaxTypedBytes), "")
 	}
 	out := &Expansion{}
 	var at []place
@@ -170,12 +170,13 @@ func parentsIn(at []place) []int {
 		if at[i].row < 0 || !at[i].cs.subsumes {
 			continue
 		}
-		for _, up := range at[i].cs.closure(at[i].row, func(c *concept) []int32 { return c.parents })[1:] {
-			if p, ok := index[key{at[i].cs, up}]; ok && !leadsTo(parents[:i], p, i) {
+		at[i].cs.walk(at[i].row, above, func(up int32) bool {
+			p, ok := index[key{at[i].cs, up}]
+			if ok = ok && !leadsTo(parents[:i], p, i); ok {
 				parents[i] = p
-				break
 			}
-		}
+			return !ok
+		})
 	}
 	return parents
 }

@@ -72,7 +72,7 @@ func (cs *codeSystem) hierarchy(f filter) (rows, error) {
 	}
 	next := func(c *concept) []int32 { return c.children }
 	if f.op == "generalizes" {
-		next = func(c *concept) []int32 { return c.parents }
+		next = above
 	}
 	found := []int32{row}
 	if cs.subsumes {

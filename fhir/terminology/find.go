@@ -46,7 +46,7 @@ func (l *Library) find(ctx context.Context, kind, canonical string) (compiled, e
 			return nil, err
 		}
 		for _, r := range stored {
-			c, err := l.compile(kind, r.Stamp, func() ([]byte, error) { return r.Body, nil })
+			c, err := l.compile(kind, r.Stamp, func() ([]byte, error) { return r.Read(ctx) })
 			if err != nil {
 				return nil, err
 			}
@@ -203,7 +203,7 @@ func (l *Library) supplemented(ctx context.Context, cs *codeSystem) (*codeSystem
 	key := cs.stamp
 	var of []*codeSystem
 	for _, r := range stored {
-		c, err := l.compile(kindCodeSystem, r.Stamp, func() ([]byte, error) { return r.Body, nil })
+		c, err := l.compile(kindCodeSystem, r.Stamp, func() ([]byte, error) { return r.Read(ctx) })
 		if err != nil {
 			return nil, err
 		}

@@ -22,7 +22,7 @@ func (l *Library) ValueSet(ctx context.Context, canonical string) (ValueSet, err
 func (l *Library) ValueSetOf(ctx context.Context, root element.Node) (ValueSet, error) {
 	vs := compileValueSet(root)
 	vs.stamp = "at hand"
-	w := &binder{l: l, ctx: ctx}
+	w := &binder{l: l, ctx: ctx, done: map[string]*bound{}}
 	b, err := w.bind(vs)
 	return ValueSet{l, b}, err
 }

@@ -61,7 +61,7 @@ func (l *Library) Descendants(ctx context.Context, system, code string) ([]strin
 
 // Ancestors lists the codes that subsume a code, without itself, the nearest first.
 func (l *Library) Ancestors(ctx context.Context, system, code string) ([]string, error) {
-	return l.related(ctx, system, code, func(c *concept) []int32 { return c.parents })
+	return l.related(ctx, system, code, above)
 }
 
 func (l *Library) related(ctx context.Context, system, code string, next func(*concept) []int32) ([]string, error) {
@@ -88,6 +88,11 @@ func (l *Library) related(ctx context.Context, system, code string, next func(*c
 
 // closure lists a row and all that next leads to, nearest first, each once.
 func (cs *codeSystem) closure(row int32, next func(*concept) []int32) []int32 {
+	return cs.walk(row, next, func(int32) bool { return true })
+}
+
+// walk is closure that ends with the first row of which visit says no.
+func (cs *codeSystem) walk(row int32, next func(*concept) []int32, visit func(int32) bool) []int32 {
 	seen := map[int32]bool{row: true}
 	out := []int32{row}
 	for i := 0; i < len(out); i++ {
@@ -95,11 +100,16 @@ func (cs *codeSystem) closure(row int32, next func(*concept) []int32) []int32 {
 			if !seen[k] {
 				seen[k] = true
 				out = append(out, k)
+				if !visit(k) {
+					return out
+				}
 			}
 		}
 	}
 	return out
 }
+
+func above(c *concept) []int32 { return c.parents }
 
 // isBelow says that row has of above it.
 func (cs *codeSystem) isBelow(row, of int32) bool {
@@ -117,12 +127,12 @@ func (cs *codeSystem) isBelow(row, of int32) bool {
 	if len(cs.concepts[row].parents) == 0 || steps == len(cs.concepts) {
 		return false
 	}
-	for _, k := range cs.closure(row, func(c *concept) []int32 { return c.parents })[1:] {
-		if k == of {
-			return true
-		}
-	}
-	return false
+	found := false
+	cs.walk(row, above, func(k int32) bool {
+		found = k == of
+		return !found
+	})
+	return found
 }
 
 // mustRow is row, or the error that tells why there is none.

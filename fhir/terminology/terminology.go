@@ -44,6 +44,7 @@ const (
 	DefaultMaxScan      = 500_000 // codes looked at for one answer
 	DefaultCacheCodes   = 500_000 // codes kept compiled, some 250 bytes each
 	maxImports          = 20      // value sets inside each other
+	maxWeight           = 1000    // value sets that one imports, each as often as there are ways to it
 	maxPattern          = 1000    // bytes of a regular expression
 )
 
@@ -62,8 +63,9 @@ type Source interface {
 
 // Resource is a stored one.
 type Resource struct {
-	Stamp string // another one when Body is another one: "ValueSet/x/_history/3"
-	Body  []byte // JSON
+	Stamp string // another one when the body is another one: "ValueSet/x/_history/3"
+	// Read gives the body, as JSON. It is called when the stamp is a new one.
+	Read func(ctx context.Context) ([]byte, error)
 }
 
 // Options of a Library. The zero value knows what R4 defines.

@@ -50,7 +50,11 @@ func (s fakeSource) put(key, body string) {
 	if kind == "supplements" {
 		kind = kindCodeSystem
 	}
-	s[key] = []Resource{{Stamp: key + " " + body, Body: []byte(`{"resourceType":"` + kind + `","status":"active",` + body[1:])}}
+	s[key] = []Resource{resource(key+" "+body, `{"resourceType":"`+kind+`","status":"active",`+body[1:])}
+}
+
+func resource(stamp, body string) Resource {
+	return Resource{Stamp: stamp, Read: func(context.Context) ([]byte, error) { return []byte(body), nil }}
 }
 
 const (
@@ -230,6 +234,32 @@ func TestWhatCannotBeHadIsNamed(t *testing.T) {
 	}
 }
 
+// Value sets that import each other over many ways would cost their number to the power of their depth.
+func TestImportsAreBounded(t *testing.T) {
+	set := func(imports ...string) string {
+		return `{"url":"urn:v","compose":{"include":[{"valueSet":["` + strings.Join(imports, `"]},{"valueSet":["`) + `"]}]}}`
+	}
+	var chain, diamonds []string
+	for i := range 25 {
+		next := "urn:" + string(rune('a'+i+1))
+		chain = append(chain, "ValueSet urn:"+string(rune('a'+i)), set(next))
+		diamonds = append(diamonds, "ValueSet urn:"+string(rune('a'+i)), set(next, next, next))
+	}
+	const leaf = `{"url":"urn:v","compose":{"include":[{"system":"urn:d","concept":[{"code":"A"}]}]}}`
+	for _, c := range []struct {
+		sets []string
+		leaf string // of the last one, which lists a code
+		ok   bool
+	}{{chain, "urn:f", true}, {chain, "urn:z", false}, {diamonds, "urn:f", true}, {diamonds, "urn:k", false}} {
+		l, s := library(t, c.sets...)
+		s.put("ValueSet "+c.leaf, leaf)
+		m, err := l.Contains(t.Context(), "urn:a", Coding{System: "urn:d", Code: "A"}, Check{})
+		if c.ok != (err == nil && m.In) || !c.ok && (issue.As(err) == nil || issue.As(err).Issues[0].Code != issue.TooCostly) {
+			t.Errorf("down to %s: %v, %v", c.leaf, m.In, err)
+		}
+	}
+}
+
 func TestAChangedResourceCountsAtOnce(t *testing.T) {
 	l, s := library(t, "CodeSystem urn:d", diseases,
 		"ValueSet urn:in", `{"url":"urn:in","compose":{"include":[{"system":"urn:d","filter":[{"property":"concept","op":"descendent-of","value":"B"}]}]}}`,
@@ -257,7 +287,7 @@ func TestAChangedResourceCountsAtOnce(t *testing.T) {
 func TestTheNewestVersionIsTaken(t *testing.T) {
 	s := fakeSource{}
 	for _, v := range []string{"2.9", "2.10", "2.1"} {
-		s["CodeSystem urn:x"] = append(s["CodeSystem urn:x"], Resource{Stamp: v, Body: []byte(`{"resourceType":"CodeSystem","url":"urn:x","version":"` + v + `","status":"active","content":"complete","concept":[{"code":"` + v + `"}]}`)})
+		s["CodeSystem urn:x"] = append(s["CodeSystem urn:x"], resource(v, `{"resourceType":"CodeSystem","url":"urn:x","version":"`+v+`","status":"active","content":"complete","concept":[{"code":"`+v+`"}]}`))
 	}
 	l := New(Options{Source: s})
 	for version, want := range map[string]string{"": "2.10", "2.9": "2.9", "2": "2.10"} {

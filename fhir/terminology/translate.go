@@ -129,7 +129,7 @@ func (l *Library) allMaps(ctx context.Context) ([]*conceptMap, error) {
 			return nil, err
 		}
 		for _, r := range stored {
-			c, err := l.compile(kindConceptMap, r.Stamp, func() ([]byte, error) { return r.Body, nil })
+			c, err := l.compile(kindConceptMap, r.Stamp, func() ([]byte, error) { return r.Read(ctx) })
 			if err != nil {
 				return nil, err
 			}

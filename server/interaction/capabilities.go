@@ -248,23 +248,3 @@ func (s *Service) reverseIncludes() map[string][]string {
 	}
 	return out
 }
-
-// TerminologyCapabilities says what metadata?mode=terminology asks for: this
-// server keeps code systems and value sets as resources, and computes nothing from them that it does not list as an operation.
-//
-// https://hl7.org/fhir/R4/terminologycapabilities.html
-func (s *Service) TerminologyCapabilities() []byte {
-	c := s.Capability()
-	body, err := json.Marshal(struct {
-		ResourceType   string                   `json:"resourceType"`
-		Status         string                   `json:"status"`
-		Date           string                   `json:"date"`
-		Kind           string                   `json:"kind"`
-		Software       CapabilitySoftware       `json:"software"`
-		Implementation CapabilityImplementation `json:"implementation"`
-	}{"TerminologyCapabilities", c.Status, c.Date, c.Kind, c.Software, c.Implementation})
-	if err != nil {
-		panic("interaction: TerminologyCapabilities has no JSON form: " + err.Error())
-	}
-	return body
-}

@@ -68,6 +68,7 @@ type OperationParameter struct {
 	// data type; empty when the parameter has Parts.
 	Type          string
 	Parts         []OperationParameter
+	Refused       bool // the specification has it, the server does not: a call with it is an error
 	Documentation string
 }
 

@@ -91,7 +91,7 @@ func (r *paramReader) pairs(pairs []search.Pair) {
 		if p == nil {
 			p = r.find(r.def.Params, q.Name, "")
 		}
-		if p == nil {
+		if p == nil || r.refuses(p, "") {
 			continue
 		}
 		if p.Type == "Reference" { // as FHIR's own search parameters write one
@@ -113,6 +113,14 @@ func (r *paramReader) pairs(pairs []search.Pair) {
 			r.fail(issue.Value, "operation.parameter-value", "the value of "+p.Name+" is not of type "+p.Type, "")
 		}
 	}
+}
+
+// refuses refuses a parameter that is known and not supported.
+func (r *paramReader) refuses(p *OperationParameter, at string) bool {
+	if p.Refused {
+		r.fail(issue.NotSupported, "operation.parameter-unsupported", "the parameter "+p.Name+" of $"+r.def.Name+" is not supported", at)
+	}
+	return p.Refused
 }
 
 func (r *paramReader) declared(name string) *OperationParameter {
@@ -170,7 +178,7 @@ func (r *paramReader) list(n element.Node, child string, params []OperationParam
 			continue
 		}
 		p := r.find(params, name, c.Location())
-		if p == nil {
+		if p == nil || r.refuses(p, c.Location()) {
 			continue
 		}
 		if v, ok := r.value(p, c); ok {

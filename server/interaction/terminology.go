@@ -80,21 +80,41 @@ const maxLooks = 10_000
 
 // Find gives what is stored under a url or in a package; what a relative reference or an address below our base names.
 func (c *canonicals) Find(ctx context.Context, kind, reference string) ([]terminology.Resource, error) {
-	stored, err := c.findStored(ctx, kind, reference)
-	if err != nil {
-		return nil, err
-	}
-	packaged, err := c.packages.Versions(kind, reference)
-	if err != nil || len(packaged) == 0 {
-		return stored, err
-	}
-	out := slices.Clip(stored)
-	for _, body := range packaged {
-		if version := versionOf(body); !slices.ContainsFunc(stored, func(r terminology.Resource) bool { return versionOf(r.Body) == version }) {
-			out = append(out, terminology.Resource{Stamp: "package " + kind + " " + reference + "|" + version, Body: body})
+	return c.look(ctx, kind+" "+reference, func(s *Service) ([]terminology.Resource, error) {
+		stored, err := s.findStored(ctx, kind, reference)
+		if err != nil {
+			return nil, err
 		}
+		packaged, err := c.packages.Versions(kind, reference)
+		if err != nil || len(packaged) == 0 {
+			return stored, err
+		}
+		versions := map[string]bool{}
+		for _, r := range stored {
+			body, err := r.Read(ctx)
+			if err != nil {
+				return nil, err
+			}
+			versions[versionOf(body)] = true
+		}
+		for i, body := range packaged {
+			if version := versionOf(body); !versions[version] {
+				stored = append(stored, terminology.Resource{Stamp: "package " + kind + " " + reference + "|" + version, Read: c.packaged(kind, reference, i)})
+			}
+		}
+		return stored, nil
+	})
+}
+
+// packaged reads one of the versions that packages have, again: they are not kept inflated.
+func (c *canonicals) packaged(kind, reference string, i int) func(context.Context) ([]byte, error) {
+	return func(context.Context) ([]byte, error) {
+		all, err := c.packages.Versions(kind, reference)
+		if err != nil {
+			return nil, err
+		}
+		return all[i], nil
 	}
-	return out, nil
 }
 
 // versionOf is the business version of a definition.
@@ -104,22 +124,20 @@ func versionOf(body []byte) string {
 	return head.Version
 }
 
-func (c *canonicals) findStored(ctx context.Context, kind, reference string) ([]terminology.Resource, error) {
-	return c.look(ctx, kind+" "+reference, func(s *Service) ([]terminology.Resource, error) {
-		found, err := s.byCanonical(ctx, kind, "url", reference)
-		if err != nil || len(found) > 0 {
-			return found, err
-		}
-		id, ok := strings.CutPrefix(strings.TrimPrefix(reference, s.base+"/"), kind+"/")
-		if !ok || !ValidID(id) {
-			return nil, nil
-		}
-		r, err := s.store.Read(ctx, store.Key{Type: kind, ID: id})
-		if errors.Is(err, store.ErrNotFound) || err == nil && r.Deleted {
-			return nil, nil
-		}
-		return []terminology.Resource{stamped(&r)}, translate(err, "read "+kind)
-	})
+func (s *Service) findStored(ctx context.Context, kind, reference string) ([]terminology.Resource, error) {
+	found, err := s.byCanonical(ctx, kind, "url", reference)
+	if err != nil || len(found) > 0 {
+		return found, err
+	}
+	id, ok := strings.CutPrefix(strings.TrimPrefix(reference, s.base+"/"), kind+"/")
+	if !ok || !ValidID(id) {
+		return nil, nil
+	}
+	r, err := s.store.Read(ctx, store.Key{Type: kind, ID: id})
+	if errors.Is(err, store.ErrNotFound) || err == nil && r.Deleted {
+		return nil, nil
+	}
+	return []terminology.Resource{s.stamped(&r)}, translate(err, "read "+kind)
 }
 
 // Supplements gives the stored code systems that supplement one.
@@ -193,14 +211,18 @@ func (s *Service) definitions(ctx context.Context, p FindParams, what string) ([
 	}
 	var out []terminology.Resource
 	for i := range page.Rows {
-		out = append(out, stamped(&page.Rows[i].Resource))
+		out = append(out, s.stamped(&page.Rows[i].Resource))
 	}
 	return out, nil
 }
 
-// stamped names a version.
-func stamped(r *store.Resource) terminology.Resource {
-	return terminology.Resource{Stamp: keyPath(r.Key) + "/_history/" + strconv.FormatUint(r.Version, 10), Body: r.Body}
+// stamped names a version. It does not keep the body, which is wanted once.
+func (s *Service) stamped(r *store.Resource) terminology.Resource {
+	key, version := r.Key, r.Version
+	return terminology.Resource{Stamp: keyPath(key) + "/_history/" + strconv.FormatUint(version, 10), Read: func(ctx context.Context) ([]byte, error) {
+		v, err := s.store.ReadVersion(ctx, key, version)
+		return v.Body, translate(err, "read "+key.Type)
+	}}
 }
 
 // commitNoting commits, and lets terminology and the search parameters know.

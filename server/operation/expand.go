@@ -18,54 +18,45 @@ func expandDefinition() *interaction.OperationDefinition {
 	in := func(name, typ string, max int, text string) interaction.OperationParameter {
 		return interaction.OperationParameter{Name: name, Type: typ, Max: max, Documentation: text}
 	}
-	const refused = "Refused: not supported"
 	return &interaction.OperationDefinition{
 		Name: "expand", URL: "http://hl7.org/fhir/OperationDefinition/ValueSet-expand", Type: true, Instance: true, Types: []string{"ValueSet"},
 		Params: []interaction.OperationParameter{
 			in("url", "uri", 1, "Canonical of the value set, stored, official or implicit; with |version too"),
 			in("valueSet", "ValueSet", 1, "The value set itself"),
 			in("valueSetVersion", "string", 1, "Version of the value set"),
-			in("context", "uri", 1, refused),
-			in("contextDirection", "code", 1, refused),
+			refused("context", "uri", 1),
+			refused("contextDirection", "code", 1),
 			in("filter", "string", 1, "Words by their beginnings, Chinese characters, pinyin or its initials, of codes, displays and designations"),
-			in("date", "dateTime", 1, refused),
+			refused("date", "dateTime", 1),
 			in("offset", "integer", 1, "Codes left out at the beginning"),
 			in("count", "integer", 1, "Codes of a page; without it all are answered, at most "+strconv.Itoa(terminology.DefaultMaxExpansion)),
 			in("includeDesignations", "boolean", 1, "Also the designations"),
 			in("designation", "string", 0, "Only designations of this use (system|code) or language (urn:ietf:bcp:47|zh, or zh)"),
-			in("includeDefinition", "boolean", 1, refused),
+			refused("includeDefinition", "boolean", 1),
 			in("activeOnly", "boolean", 1, "No inactive codes"),
 			in("excludeNested", "boolean", 1, "No code inside another one; that is only where neither filter, offset nor count is sent"),
 			in("excludeNotForUI", "boolean", 1, "No abstract codes"),
 			in("excludePostCoordinated", "boolean", 1, "There are none"),
 			in("displayLanguage", "code", 1, "Language of displays: that of the designation where there is one"),
 			in("exclude-system", "canonical", 0, "Systems whose codes are left out"),
-			in("system-version", "canonical", 0, refused),
-			in("check-system-version", "canonical", 0, refused),
-			in("force-system-version", "canonical", 0, refused),
+			refused("system-version", "canonical", 0),
+			refused("check-system-version", "canonical", 0),
+			refused("force-system-version", "canonical", 0),
 			{Name: "return", Out: true, Min: 1, Max: 1, Type: "ValueSet", Documentation: "The value set with its expansion"},
 		},
 		Documentation: "The codes that a value set holds, in the order in which it says them, found by Chinese characters, pinyin or English words.",
 	}
 }
 
-// refusedParams refuses parameters that are known and not supported.
-func refusedParams(c *interaction.OperationCall, names ...string) error {
-	for _, name := range names {
-		if v := c.Value(name); v != nil && v.Text() != "false" {
-			return issue.New(issue.NotSupported, "operation.parameter-unsupported", "the parameter "+name+" of $"+c.Definition.Name+" is not supported", "").WithStatus(400)
-		}
-	}
-	return nil
+// refused is a parameter of the specification that is not supported.
+func refused(name, typ string, most int) interaction.OperationParameter {
+	return interaction.OperationParameter{Name: name, Max: most, Type: typ, Refused: true, Documentation: "Not supported: refused"}
 }
 
 // expand answers a ValueSet with an expansion.
 //
 // https://hl7.org/fhir/R4/valueset-operation-expand.html
 func expand(ctx context.Context, c *interaction.OperationCall) (interaction.OperationResult, error) {
-	if err := refusedParams(c, "context", "contextDirection", "date", "includeDefinition", "system-version", "check-system-version", "force-system-version"); err != nil {
-		return interaction.OperationResult{}, err
-	}
 	p := terminology.ExpandParams{Filter: c.Text("filter"), Count: -1, ActiveOnly: c.Text("activeOnly") == "true",
 		ForUI: c.Text("excludeNotForUI") == "true", Nested: c.Text("excludeNested") != "true"}
 	for _, v := range c.Values("exclude-system") {

@@ -22,7 +22,7 @@ func lookupDefinition() *interaction.OperationDefinition {
 			{Name: "system", Max: 1, Type: "uri", Documentation: "The system of the code"},
 			{Name: "version", Max: 1, Type: "string", Documentation: "The version of the system"},
 			{Name: "coding", Max: 1, Type: "Coding", Documentation: "Code and system in one"},
-			{Name: "date", Max: 1, Type: "dateTime", Documentation: "Refused: not supported"},
+			refused("date", "dateTime", 1),
 			{Name: "displayLanguage", Max: 1, Type: "code", Documentation: "Language of the display: that of the designation where there is one"},
 			{Name: "property", Type: "code", Documentation: "Properties to answer: definition, designation, parent, child, inactive, notSelectable, lang.zh, those of the system; all when it is not sent"},
 			{Name: "name", Out: true, Min: 1, Max: 1, Type: "string", Documentation: "Name of the system"},
@@ -40,9 +40,6 @@ func lookupDefinition() *interaction.OperationDefinition {
 //
 // https://hl7.org/fhir/R4/codesystem-operation-lookup.html
 func lookup(ctx context.Context, c *interaction.OperationCall) (interaction.OperationResult, error) {
-	if err := refusedParams(c, "date"); err != nil {
-		return interaction.OperationResult{}, err
-	}
 	codings, err := codingsOf(c, "version")
 	if err == nil {
 		err = withSystem(c, codings)

@@ -20,7 +20,7 @@ func validateCodeParams(system ...interaction.OperationParameter) []interaction.
 		p("display", "string", "A display to check too"),
 		p("coding", "Coding", "Code and system in one"),
 		p("codeableConcept", "CodeableConcept", "Several codings, of which one must be valid"),
-		p("date", "dateTime", "Refused: not supported"),
+		refused("date", "dateTime", 1),
 		p("abstract", "boolean", "Abstract codes are valid too"),
 		p("displayLanguage", "code", "Language of the display that is answered"),
 		interaction.OperationParameter{Name: "result", Out: true, Min: 1, Max: 1, Type: "boolean", Documentation: "Whether code and display are valid"},
@@ -36,7 +36,7 @@ func valueSetValidateCodeDefinition() *interaction.OperationDefinition {
 		Name: "validate-code", URL: "http://hl7.org/fhir/OperationDefinition/ValueSet-validate-code", Type: true, Instance: true, Types: []string{"ValueSet"},
 		Params: validateCodeParams(
 			p("url", "uri", "Canonical of the value set, stored, official or implicit"),
-			p("context", "uri", "Refused: not supported"),
+			refused("context", "uri", 1),
 			p("valueSet", "ValueSet", "The value set itself"),
 			p("valueSetVersion", "string", "Version of the value set"),
 			p("code", "code", "The code; with system"),
@@ -72,9 +72,6 @@ type verdict struct {
 //
 // https://hl7.org/fhir/R4/valueset-operation-validate-code.html
 func valueSetValidateCode(ctx context.Context, c *interaction.OperationCall) (interaction.OperationResult, error) {
-	if err := refusedParams(c, "context", "date"); err != nil {
-		return interaction.OperationResult{}, err
-	}
 	codings, err := codingsOf(c, "systemVersion")
 	if err == nil && c.Value("codeableConcept") == nil {
 		err = withSystem(c, codings)
@@ -108,9 +105,6 @@ func valueSetValidateCode(ctx context.Context, c *interaction.OperationCall) (in
 //
 // https://hl7.org/fhir/R4/codesystem-operation-validate-code.html
 func codeSystemValidateCode(ctx context.Context, c *interaction.OperationCall) (interaction.OperationResult, error) {
-	if err := refusedParams(c, "date"); err != nil {
-		return interaction.OperationResult{}, err
-	}
 	codings, err := codingsOf(c, "version")
 	if err != nil {
 		return interaction.OperationResult{}, err

@@ -281,6 +281,38 @@ func TestMetadataModes(t *testing.T) {
 	}
 }
 
+// TerminologyCapabilities lists the parameters of $expand that are taken, and no other one is.
+func TestEveryExpansionParameterThatIsClaimedIsTaken(t *testing.T) {
+	s := newServer(t, mapBackend)
+	var c struct {
+		Expansion struct{ Parameter []struct{ Name string } }
+	}
+	if err := json.Unmarshal(s.send("GET", "/fhir/metadata?mode=terminology", "").Body.Bytes(), &c); err != nil {
+		t.Fatal(err)
+	}
+	claimed := map[string]bool{}
+	for _, p := range c.Expansion.Parameter {
+		claimed[p.Name] = true
+	}
+	const valueSet = "http://hl7.org/fhir/ValueSet/administrative-gender"
+	for name, value := range map[string]string{"url": "", "valueSet": "", "valueSetVersion": "4.0.1", "filter": "m", "offset": "1", "count": "1", "includeDesignations": "true", "designation": "zh", "activeOnly": "true",
+		"excludeNested": "true", "excludeNotForUI": "true", "excludePostCoordinated": "true", "displayLanguage": "zh", "exclude-system": "urn:x",
+		"context": "urn:x", "contextDirection": "incoming", "date": "2026", "includeDefinition": "true", "system-version": "urn:x|1", "check-system-version": "urn:x|1", "force-system-version": "urn:x|1"} {
+		if value == "" {
+			delete(claimed, name)
+			continue
+		}
+		w := s.send("GET", "/fhir/ValueSet/$expand?url="+valueSet+"&"+name+"="+url.QueryEscape(value), "")
+		if taken := w.Code == http.StatusOK; taken != claimed[name] || !taken && w.Code != http.StatusBadRequest {
+			t.Errorf("%s: %d, claimed: %v", name, w.Code, claimed[name])
+		}
+		delete(claimed, name)
+	}
+	if len(claimed) > 0 {
+		t.Errorf("parameters that the specification does not have: %v", claimed)
+	}
+}
+
 // The OpenAPI document: references resolve, what stands in braces is declared, ids are unique, and every path and method is one of the server's.
 func TestOpenAPIIsTrue(t *testing.T) {
 	s := newServer(t, mapBackend)

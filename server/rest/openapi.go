@@ -267,7 +267,7 @@ func operationParameters(d *interaction.OperationDefinition) (out []any, primiti
 	for _, p := range d.Params {
 		t := schema.ByName(p.Type)
 		switch {
-		case p.Out:
+		case p.Out || p.Refused:
 		case t != nil && t.Kind == schema.Primitive:
 			q := query(p.Name, p.Documentation)
 			if p.Min > 0 {
