@@ -44,6 +44,7 @@ type committer struct {
 	// synced is the last entry of the change log that is on disk.
 	synced atomic.Uint64
 	failed atomic.Pointer[error] // what ended all writing
+	wrote  atomic.Bool           // something was applied since Open
 
 	// Of the committer's goroutine alone.
 	position uint64 // of the last commit in the open group
@@ -262,6 +263,7 @@ func (c *committer) apply() {
 		}
 		return
 	}
+	c.wrote.Store(true)
 	// What the cache holds is as new as applied says.
 	for _, r := range g.requests {
 		if r.commit != nil {

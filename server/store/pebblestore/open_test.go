@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"meridian/fhir/search"
 	"meridian/server/store"
@@ -80,6 +83,53 @@ func TestReopenGoesOnWhereItWas(t *testing.T) {
 	if err := s.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// A full disk fails the commit and those after it, and nothing else: reads go on, the store can be closed, and what was
+// acknowledged is there when it is opened again.
+func TestFullDisk(t *testing.T) {
+	var full atomic.Bool
+	mem := vfs.NewMem()
+	fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if full.Load() && (op.Kind == errorfs.OpFileWrite || op.Kind == errorfs.OpCreate) {
+			return syscall.ENOSPC
+		}
+		return nil
+	}))
+	s, err := Open(Options{Dir: "db", FS: fs, Index: storetest.Index})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := storetest.Sample{Type: "Patient", ID: "a"}
+	commit(t, s, a)
+	full.Store(true)
+	for i := range 3 {
+		err := s.Commit(t.Context(), store.CommitParams{Writes: []store.Write{storetest.Sample{Type: "Patient", ID: fmt.Sprint("b", i)}.Write()}})
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("commit %d on a full disk: %v", i, err)
+		}
+	}
+	if r, err := s.Read(t.Context(), a.Key()); err != nil || r.Version != 1 {
+		t.Errorf("read: %+v, %v", r, err)
+	}
+	_ = s.Close() // that the disk is full is no news; it must not panic
+	full.Store(false)
+	s, err = Open(Options{Dir: "db", FS: fs, Index: storetest.Index})
+	if err != nil {
+		t.Fatal(err)
+	}
+	full.Store(true)
+	_ = s.Close() // of a store that was only read
+	full.Store(false)
+	s, err = Open(Options{Dir: "db", FS: mem, Index: storetest.Index})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if r, err := s.Read(t.Context(), a.Key()); err != nil || r.Version != 1 {
+		t.Errorf("opened again: %+v, %v", r, err)
+	}
+	commit(t, s, storetest.Sample{Type: "Patient", ID: "c"})
 }
 
 // What is opened as it is keeps its keys, and its next opening still finds them to be of another version.

@@ -179,8 +179,8 @@ func (s *Store) enter() bool {
 func (s *Store) leave() { s.closing.RUnlock() }
 
 // Close answers what was submitted, writes memtables out so that the next
-// Open need not replay a log, and closes the database. Later calls, also of Close, give
-// store.ErrClosed.
+// Open need not replay a log, and closes the database. Where nothing was written, or a write failed, of a full disk say,
+// nothing is written out: the log is what the next Open goes by. Later calls, also of Close, give store.ErrClosed.
 func (s *Store) Close() error {
 	s.closing.Lock()
 	if s.closed {
@@ -192,7 +192,10 @@ func (s *Store) Close() error {
 	s.queue.close()
 	s.sweeper.end()
 	s.committer.stop()
-	flushed := s.db.Flush()
+	var flushed error
+	if s.committer.wrote.Load() && s.committer.failed.Load() == nil { // a flush begins a new log, and on a full disk Pebble panics
+		flushed = s.db.Flush()
+	}
 	s.pressure.stop()
 	if err := errors.Join(flushed, s.db.Close()); err != nil {
 		return fmt.Errorf("close store: %w", err)
