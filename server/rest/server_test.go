@@ -79,8 +79,9 @@ func newServerOf(t testing.TB, b backend, with interaction.Options, o rest.Optio
 	o.Jobs = func() *job.Runner { return s.jobs }
 	h := rest.New(o)
 	s.handler, s.kinds = h, h.Kinds()
-	s.kinds["reindex"] = job.Kind{Run: func(ctx context.Context, t *job.Task) error { return s.service.RunReindex(ctx, t) }}
-	s.jobs, err = job.New(job.Options{Queue: s.store.Queue(), Kinds: s.kinds, Clock: clock.Now, Logger: slog.New(slog.DiscardHandler)})
+	kinds := h.Kinds()
+	kinds["reindex"] = job.Kind{Run: func(ctx context.Context, t *job.Task) error { return s.service.RunReindex(ctx, t) }}
+	s.jobs, err = job.New(job.Options{Queue: s.store.Queue(), Kinds: kinds, Clock: clock.Now, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -105,7 +105,7 @@ func (s *Store) CommitOrdered(ctx context.Context, p store.CommitParams) error {
 // majority waits for it too.
 func (s *Store) told(ctx context.Context, err error) error {
 	var conflict *store.ConflictError
-	if s.majority == nil || !errors.As(err, &conflict) || conflict.Receipt {
+	if s.majority == nil || !errors.As(err, &conflict) || conflict.Receipt || conflict.Stale {
 		return err
 	}
 	key := conflict.Key
