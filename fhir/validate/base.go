@@ -121,6 +121,9 @@ func (r *run) baseLayer() {
 			return
 		}
 		r.identity(n)
+		if n.Name() == "contained" {
+			r.contained(n)
+		}
 		base := r.v.baseOf(n.TypeID())
 		r.hasInvariants(n, base.self)
 		if e := n.Element(); e != nil && n != r.root {
@@ -152,6 +155,8 @@ func (r *run) baseValue(n element.Node, e *schema.Element, b *baseElement) {
 		r.unit(n)
 	case schema.TypeCanonical, schema.TypeUri, schema.TypeUrl:
 		r.uri(n)
+	case schema.TypeXhtml:
+		r.narrative(n)
 	case schema.TypeIdentifier:
 		r.identifier(n)
 	}

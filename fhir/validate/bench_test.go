@@ -24,7 +24,7 @@ func example(b *testing.B, name string) element.Node {
 
 // What a parsed resource costs, everything compiled.
 func BenchmarkValidate(b *testing.B) {
-	for _, name := range []string{"observation-example-f001-glucose.json", "observation-example-bloodpressure.json", "patient-example.json", "bundle-example.json"} {
+	for _, name := range []string{"observation-example-f004-erythrocyte.json", "observation-example-bmi.json", "patient-example.json", "bundle-example.json"} {
 		b.Run(name, func(b *testing.B) {
 			v, n := newOfficial(), example(b, name)
 			if _, err := v.Validate(b.Context(), n, Params{}); err != nil {
@@ -42,7 +42,7 @@ func BenchmarkValidate(b *testing.B) {
 
 // What the first resource of a type costs, with a profile.
 func BenchmarkCompile(b *testing.B) {
-	n := example(b, "observation-example-bloodpressure.json")
+	n := example(b, "observation-example-bmi.json")
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := New(Options{}).Validate(b.Context(), n, Params{}); err != nil {

@@ -40,6 +40,9 @@ func (r *run) inValueSet(n element.Node, set string) (in, known bool) {
 	}
 	known = true
 	try := func(system, code string) {
+		if system == "" && n.Type().Kind != schema.Primitive {
+			return // a Coding without a system is none of any value set
+		}
 		yes, k := r.v.opt.Codes.Contains(r.ctx, set, system, code)
 		in = in || yes && k
 		known = known && k
@@ -87,6 +90,10 @@ func firstCode(n element.Node) (element.Node, bool) {
 // coding checks that a code is one of its system.
 func (r *run) coding(n element.Node) {
 	system, code := n.Child("system"), n.Child("code")
+	if system.HasValue() && !isAbsolute(system.Text()) {
+		r.report(system, issue.SevError, issue.Value, "code.system")
+		return
+	}
 	if r.v.opt.Codes == nil || !system.HasValue() || !code.HasValue() {
 		return
 	}

@@ -22,7 +22,7 @@ func contexts(sd element.Node) (out []contextRule) {
 }
 
 // extension checks that an extension is known, stands where it may and is what its definition says. One that is not known is
-// information; as a modifier, or under a url of HL7, an error.
+// information, under a url of HL7 a warning, since later versions define more of them; as a modifier an error.
 //
 // https://hl7.org/fhir/R4/extensibility.html, https://hl7.org/fhir/R4/defining-extensions.html#context
 func (r *run) extension(n element.Node) {
@@ -38,7 +38,7 @@ func (r *run) extension(n element.Node) {
 		case modifier && !forExamples(url):
 			r.report(n, issue.SevError, issue.Extension, "extension.modifier-unknown")
 		case strings.HasPrefix(url, "http://hl7.org/fhir/StructureDefinition/") && !strings.Contains(url, "extension-"):
-			r.report(n, issue.SevError, issue.Extension, "extension.hl7-unknown")
+			r.report(n, issue.Warning, issue.Extension, "extension.hl7-unknown")
 		default:
 			r.report(n, issue.Information, issue.Extension, "extension.unknown")
 		}

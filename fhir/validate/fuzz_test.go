@@ -1,10 +1,12 @@
 package validate
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/txtar"
+
 	"meridian/fhir/codec"
-	"meridian/fhir/definitions"
 	"meridian/fhir/fhirtest"
 )
 
@@ -41,12 +43,16 @@ func FuzzValidate(f *testing.F) {
 
 // FuzzProfile: a StructureDefinition compiles without a panic, whatever it says.
 func FuzzProfile(f *testing.F) {
-	for _, url := range []string{"vitalsigns", "bp", "patient-nationality", "Patient"} {
-		body, err := new(definitions.Set).Structure(url)
+	for _, name := range []string{"profile", "slicing", "extension"} {
+		a, err := txtar.ParseFile("testdata/" + name + ".txtar")
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(body)
+		for _, x := range a.Files {
+			if strings.HasPrefix(x.Name, "define") {
+				f.Add([]byte(strings.ReplaceAll(string(x.Data), "Observation", "Patient")))
+			}
+		}
 	}
 	subject := root(f, `{"resourceType":"Patient","identifier":[{"system":"http://example.org/card"},{"value":"1"}],"contact":[{"name":{"text":"x"}}]}`)
 	source := scripted{}

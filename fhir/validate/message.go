@@ -38,6 +38,9 @@ var messages = map[string]sentence{
 	"cardinality.none": {"the profile does not allow $1", "规范不允许出现 $1"},
 	"type":             {"the type $1 is not among those that the profile allows: $2", "类型 $1 不在规范允许的类型之内：$2"},
 
+	"narrative.namespace": {"the div is in the namespace of XHTML", "div 必须声明 XHTML 命名空间"},
+	"contained.repeated":  {"another contained resource has the same id", "另一个内含资源使用了相同的 id"},
+
 	"value.fixed":        {"the value is not the one that the profile fixes for $1", "取值与规范为 $1 规定的固定值不同"},
 	"value.pattern":      {"the value does not match the pattern that the profile sets for $1", "取值不符合规范为 $1 规定的模式"},
 	"value.length":       {"the text is longer than $1 characters", "文本长度超过 $1 个字符"},
@@ -57,11 +60,13 @@ var messages = map[string]sentence{
 	"binding.extensible": {"no code is from the value set $1, which is to be used where it has the concept", "没有来自值集 $1 的代码；该值集含有此概念时应使用它"},
 	"binding.preferred":  {"no code is from the value set $1, which is preferred", "没有来自推荐值集 $1 的代码"},
 	"binding.no-code":    {"a code from the value set $1 is needed", "需要来自值集 $1 的代码"},
+	"code.system":        {"the system of a code is an absolute URL", "代码系统必须是绝对地址"},
 	"code.unknown":       {"the code system $1 has no such code", "代码系统 $1 中没有此代码"},
 
 	"reference.target":       {"the reference is to $1; allowed are $2", "引用指向 $1；允许的类型为 $2"},
 	"reference.profile":      {"what is referred to conforms to none of $1", "被引用的资源不符合以下任何规范：$1"},
 	"reference.type-differs": {"type says otherwise than the reference, which is to $1", "type 与引用不一致，引用指向 $1"},
+	"reference.form":         {"a reference holds no white space", "引用中不能有空白字符"},
 	"reference.contained":    {"there is no contained resource with this id", "没有此 id 的内含资源"},
 
 	"extension.unknown":          {"the definition of the extension is not known; its content was not checked", "未知扩展的定义，其内容未校验"},

@@ -20,8 +20,11 @@ func (r *run) reference(n element.Node, targets []string) {
 	if said := n.Child("type"); said.HasValue() && t != nil && schema.ByName(said.Text()) != nil && said.Text() != t.Name {
 		r.report(said, issue.SevError, issue.Structure, "reference.type-differs", t.Name)
 	}
-	if id, ok := strings.CutPrefix(ref.Text(), "#"); ok && id != "" && !r.target(n).Valid() {
+	switch id, local := strings.CutPrefix(ref.Text(), "#"); {
+	case local && (id == "" && !inContained(n) || !r.target(n).Valid()):
 		r.report(ref, issue.SevError, issue.NotFound, "reference.contained")
+	case strings.ContainsAny(ref.Text(), " \t\r\n"):
+		r.report(ref, issue.SevError, issue.Value, "reference.form")
 	}
 	if t == nil || len(targets) == 0 || slices.Contains(targets, "Resource") {
 		return
@@ -31,7 +34,26 @@ func (r *run) reference(n element.Node, targets []string) {
 			return
 		}
 	}
-	r.report(n, issue.SevError, issue.Structure, "reference.target", t.Name, strings.Join(targets, ", "))
+	r.report(n, r.certain(n), issue.Structure, "reference.target", t.Name, strings.Join(targets, ", "))
+}
+
+// certain is the severity of a wrong target: an error where it is at hand, a warning where only the text of the reference, or its type,
+// says what it is.
+func (r *run) certain(n element.Node) issue.Severity {
+	if r.target(n).Valid() {
+		return issue.SevError
+	}
+	return issue.Warning
+}
+
+// inContained says that n stands in a contained resource, where "#" is the one that contains it.
+func inContained(n element.Node) bool {
+	for ; n.Valid(); n = n.Parent() {
+		if n.Name() == "contained" {
+			return true
+		}
+	}
+	return false
 }
 
 // targetType is the resource type that a Reference names: that of the target where it is in the tree, else what its text or type says;
@@ -105,5 +127,5 @@ func (r *run) targets(n element.Node, urls []string) {
 		r.report(n, issue.Warning, issue.NotFound, "profile.unknown")
 		return
 	}
-	r.report(n, issue.SevError, issue.Structure, "reference.profile", strings.Join(urls, ", "))
+	r.report(n, r.certain(n), issue.Structure, "reference.profile", strings.Join(urls, ", "))
 }

@@ -69,6 +69,29 @@ func (r *run) identifier(n element.Node) {
 	}
 }
 
+// narrative checks the namespace of a div; codec has checked its content.
+//
+// https://hl7.org/fhir/R4/narrative.html#xhtml
+func (r *run) narrative(n element.Node) {
+	tag, _, _ := strings.Cut(n.Text(), ">")
+	if !strings.Contains(tag, `"http://www.w3.org/1999/xhtml"`) && !strings.Contains(tag, `'http://www.w3.org/1999/xhtml'`) {
+		r.report(n, issue.SevError, issue.Value, "narrative.namespace")
+	}
+}
+
+// contained checks that the id of a contained resource is its own.
+//
+// https://hl7.org/fhir/R4/references.html#contained
+func (r *run) contained(n element.Node) {
+	id := n.Child("id").Text()
+	for c := n.Parent().First(); c.Valid() && c != n; c = c.Next() {
+		if id != "" && c.Name() == "contained" && c.Child("id").Text() == id {
+			r.report(n, issue.SevError, issue.Duplicate, "contained.repeated")
+			return
+		}
+	}
+}
+
 // unit checks the code of a Quantity: UCUM is a grammar and needs no terminology.
 //
 // https://hl7.org/fhir/R4/datatypes.html#Quantity
