@@ -19,8 +19,8 @@ type invariant struct {
 	severity   issue.Severity
 }
 
-// native are the keys that identity checks.
-var native = []string{"ele-1", "ext-1"}
+// native are the keys that identity and narrative check; what txt-1 allows is all that codec reads.
+var native = []string{"ele-1", "ext-1", "txt-1", "txt-2"}
 
 // invariants compiles the constraints of a definition, save those in known.
 func (v *Validator) invariants(def element.Node, known []*invariant) (out []*invariant) {

@@ -30,6 +30,7 @@ var messages = map[string]sentence{
 	"invariant":            {"$1: $2", "违反约束 $1：$2"},
 	"invariant.ele-1":      {"ele-1: an element has a value or children", "违反约束 ele-1：元素必须有值或子元素"},
 	"invariant.ext-1":      {"ext-1: an extension has either a value or extensions, not both", "违反约束 ext-1：扩展必须有值或子扩展，且不能二者兼有"},
+	"invariant.txt-2":      {"txt-2: a narrative says something", "违反约束 txt-2：叙述必须有非空白内容"},
 	"invariant.undecided":  {"the invariant $1 cannot be evaluated here", "无法在此计算约束 $1"},
 	"invariant.unreadable": {"the invariant $1 is no valid FHIRPath", "约束 $1 的 FHIRPath 表达式无效"},
 

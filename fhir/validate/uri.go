@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"bytes"
 	"strings"
 
 	"meridian/fhir/element"
@@ -13,7 +14,11 @@ import (
 //
 // https://hl7.org/fhir/R4/datatypes.html#uri, https://hl7.org/fhir/R4/references.html#canonical
 func (r *run) uri(n element.Node) {
-	text := string(n.Bytes())
+	b := n.Bytes()
+	if n.TypeID() != schema.TypeCanonical && !bytes.HasPrefix(b, []byte("urn:")) {
+		return
+	}
+	text := string(b)
 	if rest, ok := strings.CutPrefix(text, "urn:uuid:"); ok && !isUUID(rest) {
 		r.report(n, issue.SevError, issue.Value, "uri.uuid")
 	}
@@ -69,14 +74,34 @@ func (r *run) identifier(n element.Node) {
 	}
 }
 
-// narrative checks the namespace of a div; codec has checked its content.
+// narrative checks the namespace of a div and that it says something (txt-2); codec has checked its elements.
 //
 // https://hl7.org/fhir/R4/narrative.html#xhtml
 func (r *run) narrative(n element.Node) {
-	tag, _, _ := strings.Cut(n.Text(), ">")
-	if !strings.Contains(tag, `"http://www.w3.org/1999/xhtml"`) && !strings.Contains(tag, `'http://www.w3.org/1999/xhtml'`) {
+	div := n.Bytes()
+	tag, _, _ := bytes.Cut(div, []byte(">"))
+	if !bytes.Contains(tag, []byte(`"http://www.w3.org/1999/xhtml"`)) && !bytes.Contains(tag, []byte(`'http://www.w3.org/1999/xhtml'`)) {
 		r.report(n, issue.SevError, issue.Value, "narrative.namespace")
 	}
+	if !saysSomething(div) {
+		r.report(n, issue.SevError, issue.Invariant, "invariant.txt-2")
+	}
+}
+
+// saysSomething finds text that is no white space, or an image.
+func saysSomething(div []byte) bool {
+	for len(div) > 0 {
+		text, rest, _ := bytes.Cut(div, []byte("<"))
+		if len(bytes.TrimSpace(text)) > 0 || bytes.HasPrefix(rest, []byte("img")) {
+			return true
+		}
+		if end := bytes.Index(rest, []byte("-->")); bytes.HasPrefix(rest, []byte("!--")) && end >= 0 {
+			div = rest[end+3:]
+			continue
+		}
+		_, div, _ = bytes.Cut(rest, []byte(">"))
+	}
+	return false
 }
 
 // contained checks that the id of a contained resource is its own.
