@@ -18,6 +18,7 @@ import (
 // run is one request on its way. It serves one goroutine.
 type run struct {
 	e      *Engine
+	model  *model
 	ctx    context.Context
 	s      *interaction.Service
 	limits *Limits
@@ -148,7 +149,7 @@ func (x *run) object(n element.Node, p *plan, out place) {
 		case st.name() == "resourceType":
 			x.put(x.slot(out, st, "", schema.TypeCode), st.at(), item{raw: codec.AppendString(nil, n.Type().Name)})
 		default:
-			x.meta(st, out, x.e.schema.names[n.TypeID()])
+			x.meta(st, out, x.model.names[n.TypeID()])
 		}
 	}
 }
@@ -256,7 +257,7 @@ func (x *run) twins(n element.Node, st *step, out place) {
 
 // enter answers a complex value: in an object of its own, or in the place of the field.
 func (x *run) enter(st *step, out place, n element.Node, i int) {
-	p := x.plan(st.below, x.e.schema.names[n.TypeID()])
+	p := x.plan(st.below, x.model.names[n.TypeID()])
 	x.object(n, p, x.below(st, out, p, n, i))
 }
 

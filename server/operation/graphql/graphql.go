@@ -36,6 +36,7 @@ import (
 
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
+	"meridian/fhir/search"
 	"meridian/server/interaction"
 	"meridian/server/store"
 )
@@ -89,16 +90,29 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Engine answers requests. The zero Engine works; its schema is made by the first
-// request, from the search parameters of that request's Service.
+// Engine answers requests of one Service. The zero Engine works; its schema is made by the first
+// request, from the search parameters of the Service, and again when parameters were added or taken away.
 type Engine struct {
 	Limits Limits // not to be changed after the first request
 
 	once   sync.Once
 	limits Limits
-	schema *model
 	rules  *rules.Rules
 	bare   *rules.Rules // without "did you mean"
+
+	mu         sync.Mutex
+	schema     *model
+	generation uint64 // of the search parameters in schema
+}
+
+// model gives the schema for the search parameters as they are now.
+func (e *Engine) model(r *search.Registry) *model {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if now := r.Generation(); e.schema == nil || e.generation != now {
+		e.schema, e.generation = newModel(r), now
+	}
+	return e.schema
 }
 
 // Request is one GraphQL request.
@@ -124,10 +138,9 @@ type Request struct {
 func (e *Engine) Execute(ctx context.Context, s *interaction.Service, r Request) ([]byte, error) {
 	e.once.Do(func() {
 		e.limits = e.Limits.withDefaults()
-		e.schema = newModel(s.Registry())
 		e.rules, e.bare = rules.NewDefaultRules(), bareRules()
 	})
-	x := &run{e: e, ctx: ctx, s: s, limits: &e.limits, focus: r.Focus, resources: map[target]*resolved{}}
+	x := &run{e: e, model: e.model(s.Registry()), ctx: ctx, s: s, limits: &e.limits, focus: r.Focus, resources: map[target]*resolved{}}
 	body := x.answer(&r)
 	if len(x.failed) > 0 {
 		return nil, x.failure()

@@ -140,11 +140,11 @@ func (x *run) complete(st *step, typ string) {
 	if typ == x.view.Query.Name {
 		def = x.view.Query.Fields.ForName(f.Name)
 	}
-	st.role = x.e.schema.roles[def]
+	st.role = x.model.roles[def]
 	st.repeats = def != nil && def.Type.Elem != nil
 	x.directives(st)
 	st.types = x.onlyTypes(st)
-	t := x.e.schema.types[typ]
+	t := x.model.types[typ]
 	if st.role.act != 0 || t == nil && typ != "ElementBase" {
 		return
 	}

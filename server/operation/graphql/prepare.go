@@ -91,8 +91,8 @@ func (x *run) operation(doc *ast.QueryDocument, r *Request) *ast.OperationDefini
 	case op.Operation == ast.Mutation && !r.Writes:
 		x.fail(op.Position, issue.New(issue.NotSupported, "graphql.mutation", "a mutation is sent by POST, as application/json or application/graphql", "").WithStatus(405))
 	default:
-		if x.view = x.e.schema.schema; r.Focus.Type != "" {
-			x.view = x.e.schema.rooted(r.Focus.Type)
+		if x.view = x.model.schema; r.Focus.Type != "" {
+			x.view = x.model.rooted(r.Focus.Type)
 		}
 		return op
 	}
@@ -286,7 +286,7 @@ func (w *rewriter) field(parent *ast.Definition, targets []string, f *ast.Field)
 		return
 	}
 	of := w.x.view.Types[def.Type.Name()]
-	if w.x.e.schema.roles[def].act != actResource {
+	if w.x.model.roles[def].act != actResource {
 		f.SelectionSet = w.selections(of, w.targets(parent, f.Name), f.SelectionSet)
 		return
 	}
@@ -302,7 +302,7 @@ func (w *rewriter) field(parent *ast.Definition, targets []string, f *ast.Field)
 
 // targets are those of the element behind a field.
 func (w *rewriter) targets(parent *ast.Definition, name string) []string {
-	t := w.x.e.schema.types[parent.Name]
+	t := w.x.model.types[parent.Name]
 	if t == nil {
 		return nil
 	}
@@ -372,7 +372,7 @@ func (w *rewriter) suits(of *ast.Definition, f *ast.Field) bool {
 		return false
 	}
 	for _, s := range f.SelectionSet {
-		if f, ok := s.(*ast.Field); ok && !w.suits(below, f) && w.x.e.schema.roles[def].act != actResource {
+		if f, ok := s.(*ast.Field); ok && !w.suits(below, f) && w.x.model.roles[def].act != actResource {
 			return false
 		}
 	}

@@ -106,13 +106,28 @@ func (m *model) parameters(r *search.Registry, typ string) ast.ArgumentDefinitio
 	m.codes[typ] = codes
 	for _, p := range r.Params(typ) {
 		name := strings.ReplaceAll(p.Code, "-", "_")
-		if p.Unsupported != "" || codes[name] != "" {
+		if p.Unsupported != "" || codes[name] != "" || !isName(name) || slices.Contains(ownArguments(), name) {
 			continue
 		}
 		codes[name] = p.Code
 		args = append(args, &ast.ArgumentDefinition{Name: name, Type: list(kindName(p.Kind))})
 	}
 	return append(args, &ast.ArgumentDefinition{Name: "_sort", Type: named("String")}, &ast.ArgumentDefinition{Name: "_count", Type: named("Int")})
+}
+
+// ownArguments are those of searches that are no search parameters of a type; one that was added under such a name is asked for by _filter.
+func ownArguments() []string {
+	return []string{"fhirpath", "_filter", "_sort", "_count", "_cursor", "cursor", "_reference"}
+}
+
+// isName says whether GraphQL can name it.
+func isName(s string) bool {
+	for i, c := range []byte(s) {
+		if c != '_' && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // kindName is the scalar of a kind of search parameter.

@@ -108,6 +108,36 @@ func TestEverySearchParameterIsAnArgument(t *testing.T) {
 	}
 }
 
+// A parameter that was added is an argument from then on; one that GraphQL cannot name is not.
+func TestAddedSearchParameters(t *testing.T) {
+	r, err := search.New(search.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &Engine{}
+	has := func(name string) bool {
+		return e.model(r).schema.Query.Fields.ForName("PatientList").Arguments.ForName(name) != nil
+	}
+	if has("eye_colour") {
+		t.Error("an argument that is not there yet")
+	}
+	before := e.model(r)
+	if e.model(r) != before {
+		t.Error("the schema is made for every request")
+	}
+	add := func(code string) search.Added {
+		return search.Added{Ready: true, Definition: search.Definition{ID: code, URL: "http://x/" + code, Code: code, Type: "token", Base: []string{"Patient"}, Expression: "Patient.gender"}}
+	}
+	r.Adopt(1, []search.Added{add("eye-colour"), add("a.b"), add("cursor")})
+	if !has("eye_colour") || has("a.b") || !has("gender") {
+		t.Error("the arguments are not those of the parameters as they are now")
+	}
+	r.Adopt(2, nil)
+	if has("eye_colour") {
+		t.Error("a parameter that was taken away is still an argument")
+	}
+}
+
 func FuzzVariables(f *testing.F) {
 	for _, seed := range []string{`{}`, `null`, `{"a":1.50,"b":[true,null,{"c":"x"}]}`, `[`, `{"a":1,"a":2}`, `{"a":1}x`} {
 		f.Add([]byte(seed))

@@ -47,7 +47,7 @@ func (x *run) query(st *step, n *element.Node) (q query, ok bool) {
 		case a.Name == "_reference":
 			x.reverse(&q, st, a, v.Raw, n)
 		default:
-			q.pairs = append(q.pairs, search.Pair{Name: x.e.schema.codes[st.role.typ][a.Name], Value: anyOf(x.texts(v))})
+			q.pairs = append(q.pairs, search.Pair{Name: x.model.codes[st.role.typ][a.Name], Value: anyOf(x.texts(v))})
 		}
 	}
 	if x.searches++; x.searches > x.limits.Searches {
