@@ -27,6 +27,9 @@ func TestChainPlans(t *testing.T) {
 		{"Patient", "_has:Observation:patient:encounter.status=finished", "Observation.subject>(encounter>Encounter(status=finished))"},
 		{"Observation", "patient._has:Encounter:patient:status=finished", "subject>Patient(Encounter.subject>(status=finished))"},
 		{"Patient", "_list=42,43", "List.item>(ids[42 43])"},
+		{"Patient", "_not-referenced=Observation:subject", "not Observation.subject>(all)"},
+		{"Patient", "_not-referenced=Observation:patient", "not Observation.subject>(all)"},
+		{"Patient", "_not-referenced=Appointment:*", "not or(Appointment.actor>(all), Appointment.supporting-info>(all))"},
 	} {
 		q, _, err := r.Parse(c.typ, pairs(t, c.query), false)
 		if err != nil {
@@ -89,7 +92,7 @@ func TestMatchAmong(t *testing.T) {
 		{"Observation/x", "subject:Patient.name=张"}, {"Observation/x", "subject.name=zhang"}, {"Observation/x", "patient.organization.name=first"},
 		{"Observation/y", "patient.gender=female"}, {"Observation/y", "patient.organization:missing=true"}, {"Observation/y", "patient.gender:not=male"},
 		{"Observation/y", "patient._list=l"}, {"Patient/p", "_has:Observation:patient:code=a"}, {"Patient/p", "_has:Observation:patient:code:not=b"},
-		{"Patient/q", "_has:Observation:subject:code=b"}, {"Patient/q", "_list=l"}, {"Organization/o", "_has:Patient:organization:_has:Observation:patient:code=a"},
+		{"Patient/q", "_has:Observation:subject:code=b"}, {"Patient/q", "_list=l"}, {"Patient/p", "_not-referenced=List:item"}, {"Patient/p", "_not-referenced=List:*"}, {"Organization/o", "_has:Patient:organization:_has:Observation:patient:code=a"},
 	} {
 		typ, _, _ := strings.Cut(c.key, "/")
 		q, _, err := r.Parse(typ, pairs(t, c.query), false)
@@ -113,6 +116,17 @@ func TestMatchAmong(t *testing.T) {
 		}
 		if _, err := r.Match(q, all[c.key]); err == nil {
 			t.Errorf("%s: decided without the other resources", c.query)
+		}
+	}
+}
+
+// Nothing is said to be unreferenced while it may be referred to by its canonical URL.
+func TestNotReferencedOfCanonicals(t *testing.T) {
+	r := testRegistry(t)
+	for query, ok := range map[string]bool{"*:*": false, "QuestionnaireResponse:*": false, "Provenance:target": true, "Provenance:*": true} {
+		_, _, err := r.Parse("Questionnaire", []Pair{{Name: "_not-referenced", Value: query}}, false)
+		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "canonical") {
+			t.Errorf("Questionnaire?_not-referenced=%s: %v", query, err)
 		}
 	}
 }

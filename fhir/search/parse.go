@@ -142,6 +142,8 @@ func (p *parser) criterion(v Pair) {
 		p.q.Criteria = append(p.q.Criteria, all...)
 	case "_list":
 		c, ok = p.list(v)
+	case "_not-referenced":
+		c, ok = p.notReferenced(v)
 	default:
 		c, ok = p.named(p.t, v.Name, v, 0)
 	}

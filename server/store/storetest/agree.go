@@ -130,6 +130,8 @@ func joinFeatures(name, value string, seen map[string]bool) {
 		return
 	case name == "_list":
 		seen["_list"] = true
+	case name == "_not-referenced":
+		seen["_not-referenced"] = true
 	}
 	first, _, _ := strings.Cut(name, ".")
 	has, dot := strings.Index(name, "_has:"), strings.Index(name, ".")
@@ -217,7 +219,7 @@ func covered(joins bool) []string {
 		}
 	}
 	if joins {
-		list = append(list, "_list", "chain to a named type", "chain to any type", "_has", "_has in _has", "chain in _has", "_has in chain", "_filter with _has:", "_filter with [")
+		list = append(list, "_list", "_not-referenced", "chain to a named type", "chain to any type", "_has", "_has in _has", "chain in _has", "_has in chain", "_filter with _has:", "_filter with [")
 		for depth := range search.MaxChain {
 			list = append(list, fmt.Sprintf("over %d references", depth+1))
 		}

@@ -122,6 +122,8 @@ func (g *generator) criterion(r *mapResource, depth int) string {
 		return g.plain(r)
 	case g.one(10):
 		return "_list=" + g.lists(r)
+	case g.one(12):
+		return "_not-referenced=" + g.notReferenced(r)
 	case g.one(8):
 		return "_filter=" + g.filter(r, 1, min(depth, 3))
 	}
@@ -143,7 +145,7 @@ func (g *generator) criterion(r *mapResource, depth int) string {
 
 // chains says whether a criterion may stand at the end of a chain.
 func chains(criterion string) bool {
-	return criterion != "" && !strings.HasPrefix(criterion, "_filter") && !strings.HasPrefix(criterion, "_list")
+	return criterion != "" && !strings.HasPrefix(criterion, "_filter") && !strings.HasPrefix(criterion, "_list") && !strings.HasPrefix(criterion, "_not-referenced")
 }
 
 // forward picks what r refers to, mostly; nil where it refers to nothing.
@@ -207,6 +209,16 @@ func (g *generator) lists(r *mapResource) string {
 		}
 	}
 	return of(g, g.live["List"]...).id
+}
+
+// notReferenced names a way in which another of r's type is referred to, mostly, so that it splits the type in two.
+func (g *generator) notReferenced(r *mapResource) string {
+	if other := of(g, g.live[r.typ]...); !g.one(5) {
+		for _, x := range g.refs[store.Key{Type: r.typ, ID: other.id}] {
+			return x.from.typ + ":" + of(g, g.alias(x.from.typ, x.param, r.typ), g.alias(x.from.typ, x.param, r.typ), "*")
+		}
+	}
+	return of(g, "*:*", "List:item", "Provenance:*")
 }
 
 // plain asks for what r itself has.
