@@ -9,9 +9,6 @@ import (
 	"meridian/fhir/schema"
 )
 
-// apply holds n to the root rule of a profile.
-func (r *run) apply(n element.Node, x *rule) { r.value(n, x) }
-
 // value checks one element against its rule, then what stands below it.
 //
 // https://hl7.org/fhir/R4/elementdefinition.html
@@ -30,7 +27,7 @@ func (r *run) value(n element.Node, x *rule) {
 	}
 	r.within(n, x.length, x.low, x.high)
 	if x.binding != "" {
-		r.bound(n, x.binding, x.strength, "")
+		r.bound(n, x.binding, x.strength)
 	}
 	r.hasInvariants(n, x.invariants)
 	for _, c := range x.children {

@@ -121,8 +121,11 @@ func (r *run) baseLayer() {
 			return
 		}
 		r.identity(n)
-		if n.Name() == "contained" {
+		switch n.Name() {
+		case "contained":
 			r.contained(n)
+		case "id":
+			r.uniqueID(n)
 		}
 		base := r.v.baseOf(n.TypeID())
 		r.hasInvariants(n, base.self)
@@ -136,7 +139,7 @@ func (r *run) baseLayer() {
 func (r *run) baseValue(n element.Node, e *schema.Element, b *baseElement) {
 	r.hasInvariants(n, b.invariants)
 	if e.Strength != 0 && e.Strength != 'x' && e.Binding != "" {
-		r.bound(n, e.Binding, e.Strength, "")
+		r.bound(n, e.Binding, e.Strength)
 	}
 	for i := range b.profiles {
 		if b.profiles[i].typ == n.TypeID() {

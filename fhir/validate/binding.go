@@ -11,13 +11,13 @@ import (
 // where it is preferred. What terminology does not know is no issue.
 //
 // https://hl7.org/fhir/R4/terminologies.html#strength
-func (r *run) bound(n element.Node, set string, strength byte, suffix string) {
+func (r *run) bound(n element.Node, set string, strength byte) {
 	if r.v.opt.Codes == nil {
 		return
 	}
 	if _, coded := firstCode(n); !coded {
-		if strength == 'r' && n.TypeID() == schema.TypeCodeableConcept && !hasExtension(n) {
-			r.reportAt(n, suffix, issue.SevError, issue.CodeInvalid, "binding.no-code", withoutVersion(set))
+		if strength == 'r' && n.TypeID() == schema.TypeCodeableConcept && !n.Child("extension").Valid() {
+			r.report(n, issue.SevError, issue.CodeInvalid, "binding.no-code", withoutVersion(set))
 		}
 		return
 	}
@@ -26,12 +26,10 @@ func (r *run) bound(n element.Node, set string, strength byte, suffix string) {
 		return
 	}
 	severity := map[byte]issue.Severity{'r': issue.SevError, 'e': issue.Warning, 'p': issue.Information}[strength]
-	r.reportAt(n, suffix, severity, issue.CodeInvalid, "binding."+bindingIDs[strength], withoutVersion(set))
+	r.report(n, severity, issue.CodeInvalid, "binding."+bindingIDs[strength], withoutVersion(set))
 }
 
 var bindingIDs = map[byte]string{'r': "required", 'e': "extensible", 'p': "preferred"}
-
-func hasExtension(n element.Node) bool { return n.Child("extension").Valid() }
 
 // inValueSet says that n, or one of its codings, is in a value set. It is not known when none is in it and one is not known to be out.
 func (r *run) inValueSet(n element.Node, set string) (in, known bool) {

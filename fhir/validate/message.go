@@ -40,6 +40,7 @@ var messages = map[string]sentence{
 	"type":             {"the type $1 is not among those that the profile allows: $2", "类型 $1 不在规范允许的类型之内：$2"},
 
 	"narrative.namespace": {"the div is in the namespace of XHTML", "div 必须声明 XHTML 命名空间"},
+	"element.id-repeated": {"another element of the resource has the same id", "资源中另一个元素使用了相同的 id"},
 	"contained.repeated":  {"another contained resource has the same id", "另一个内含资源使用了相同的 id"},
 
 	"value.fixed":        {"the value is not the one that the profile fixes for $1", "取值与规范为 $1 规定的固定值不同"},

@@ -19,7 +19,6 @@ type profile struct {
 	url      string
 	typ      schema.ID // 0 when it is of no type of R4
 	typeName string
-	abstract bool
 	root     *rule
 	context  []contextRule // of an extension
 	modifier bool          // of an extension: it may only be a modifierExtension
@@ -142,7 +141,7 @@ func (l *loader) compile(data []byte) *profile {
 		return nil
 	}
 	sd := tree.Root()
-	p := &profile{url: sd.Child("url").Text(), typeName: sd.Child("type").Text(), abstract: sd.Child("abstract").Text() == "true"}
+	p := &profile{url: sd.Child("url").Text(), typeName: sd.Child("type").Text()}
 	if t := schema.ByName(p.typeName); t != nil {
 		p.typ = t.ID
 	}

@@ -31,7 +31,8 @@ type run struct {
 	quiet    int           // inside probe: errors are counted only
 	depth    int           // of profiles inside each other
 	held     map[held]bool // profiles that nodes have been held to; false while it goes on
-	skip     []bool        // by node; nil for none
+	ids      map[elementID]bool
+	skip     []bool // by node; nil for none
 	profiles map[string]*profile
 }
 
@@ -53,6 +54,12 @@ func behind(n element.Node) int {
 		}
 		n = last
 	}
+}
+
+// elementID is an Element.id in a resource.
+type elementID struct {
+	resource int
+	id       string
 }
 
 // step counts one check; false when the run is to end.
@@ -228,7 +235,7 @@ func (r *run) hold(n element.Node, p *profile) {
 	for _, m := range p.problems {
 		r.report(n, issue.Warning, issue.NotSupported, "profile.problem", p.url, m)
 	}
-	r.apply(n, p.root)
+	r.value(n, p.root)
 	r.depth--
 }
 

@@ -81,9 +81,9 @@ func pathSteps(path string) (steps []pathStep) {
 	return steps
 }
 
-// sort allots the repetitions of an element to slices and checks what the slicing says; then each is held to its slice.
+// slice allots the repetitions of an element to slices and checks what the slicing says; then each is held to its slice.
 func (r *run) slice(parent element.Node, name string, nodes []element.Node, s *slicing) {
-	counts := make([]int, len(s.slices))
+	members := make([][]element.Node, len(s.slices))
 	highest, unmatched := 0, false
 	for _, n := range nodes {
 		k := r.sliceOf(n, s)
@@ -101,24 +101,15 @@ func (r *run) slice(parent element.Node, name string, nodes []element.Node, s *s
 			r.report(n, issue.SevError, issue.Structure, "slice.order", s.slices[k].slice, s.slices[highest].slice)
 		}
 		highest = max(highest, k)
-		counts[k]++
+		members[k] = append(members[k], n)
 		r.value(n, s.slices[k])
-		if again := s.slices[k].slicing; again != nil && len(again.slices) > 0 {
-			continue
-		}
 	}
 	for k, x := range s.slices {
 		if x.card {
-			r.cardinality(parent, name, x.slice, counts[k], x)
+			r.cardinality(parent, name, x.slice, len(members[k]), x)
 		}
 		if x.slicing != nil {
-			var in []element.Node
-			for _, n := range nodes {
-				if r.sliceOf(n, s) == k {
-					in = append(in, n)
-				}
-			}
-			r.slice(parent, name, in, x.slicing)
+			r.slice(parent, name, members[k], x.slicing)
 		}
 	}
 }

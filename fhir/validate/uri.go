@@ -74,6 +74,27 @@ func (r *run) identifier(n element.Node) {
 	}
 }
 
+// uniqueID checks that the id of an element is its own in its resource.
+//
+// https://hl7.org/fhir/R4/element-definitions.html#Element.id
+func (r *run) uniqueID(n element.Node) {
+	of := n.Parent()
+	if !of.Valid() || of.Type().Kind == schema.Resource {
+		return
+	}
+	for of.Type().Kind != schema.Resource && of.Parent().Valid() {
+		of = of.Parent()
+	}
+	if r.ids == nil {
+		r.ids = map[elementID]bool{}
+	}
+	key := elementID{of.Index(), n.Text()}
+	if r.ids[key] {
+		r.report(n, issue.SevError, issue.Duplicate, "element.id-repeated")
+	}
+	r.ids[key] = true
+}
+
 // narrative checks the namespace of a div and that it says something (txt-2); codec has checked its elements.
 //
 // https://hl7.org/fhir/R4/narrative.html#xhtml
