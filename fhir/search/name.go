@@ -1,5 +1,10 @@
 package search
 
+import "strconv"
+
+// Shown is a client's name for something as an issue repeats it: quoted, with at most 64 bytes of it.
+func Shown(name string) string { return strconv.Quote(short(name)) }
+
 // Fold is the form in which strings are compared: lower case, widths unified,
 // without accents and punctuation, no blank between Han characters.
 func Fold(s string) string { return fold(s) }

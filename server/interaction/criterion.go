@@ -32,7 +32,7 @@ func (s *Service) criterion(typ, query string) (*criterion, error) {
 	}
 	for _, p := range pairs {
 		if isResultParam(p.Name) {
-			return nil, issue.New(issue.Invalid, "condition.parameter", p.Name+" does not select and has no place in a condition", "")
+			return nil, issue.New(issue.Invalid, "condition.parameter", search.Shown(p.Name)+" does not select and has no place in a condition", "")
 		}
 	}
 	if len(pairs) == 0 {

@@ -159,7 +159,7 @@ func (s *Service) historyRequest(p *HistoryParams) (*historyRequest, error) {
 	seen := map[string]bool{}
 	for _, q := range pairs {
 		if seen[q.Name] {
-			return nil, issue.New(issue.Invalid, "history.parameter", q.Name+" stands twice", "")
+			return nil, issue.New(issue.Invalid, "history.parameter", search.Shown(q.Name)+" stands twice", "")
 		}
 		seen[q.Name] = true
 		if err := s.historyParam(req, &q); err != nil {
@@ -210,7 +210,7 @@ func (s *Service) historyParam(req *historyRequest, q *search.Pair) error {
 			req.at = &period{lo.Time(), hi.Time()}
 		}
 	default:
-		return issue.New(issue.NotSupported, "history.parameter", q.Name+" is no parameter of a history; there are _count, _since, _before and _at", "")
+		return issue.New(issue.NotSupported, "history.parameter", search.Shown(q.Name)+" is no parameter of a history; there are _count, _since, _before and _at", "")
 	}
 	return nil
 }

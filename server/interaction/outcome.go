@@ -2,6 +2,8 @@ package interaction
 
 import (
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"meridian/fhir/codec"
 	"meridian/fhir/issue"
@@ -41,7 +43,7 @@ func appendIssue(dst []byte, is *issue.Issue) []byte {
 		dst = append(appendTexts(dst, is), '}')
 	}
 	if is.Text != "" || is.Offset >= 0 {
-		text := is.Text
+		text := plain(is.Text)
 		if is.Offset >= 0 {
 			text += " (byte " + strconv.Itoa(is.Offset) + ")"
 		}
@@ -55,10 +57,23 @@ func appendIssue(dst []byte, is *issue.Issue) []byte {
 	}
 	if is.Expression != "" {
 		dst = append(dst, `,"expression":[`...)
-		dst = codec.AppendString(dst, is.Expression)
+		dst = codec.AppendString(dst, plain(is.Expression))
 		dst = append(dst, ']')
 	}
 	return append(dst, '}')
+}
+
+// plain is a text as a string of FHIR may hold it: what an issue repeats of a
+// request may have control characters.
+//
+// https://hl7.org/fhir/R4/datatypes.html#string
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' && r != '\n' && r != '\r' {
+			return utf8.RuneError
+		}
+		return r
+	}, text)
 }
 
 // appendTexts appends the text of an issue that has one in Chinese too, as a translation of it.
@@ -68,7 +83,7 @@ func appendTexts(dst []byte, is *issue.Issue) []byte {
 	if is.Chinese == "" {
 		return dst
 	}
-	dst = codec.AppendString(append(dst, `,"text":`...), is.Text)
+	dst = codec.AppendString(append(dst, `,"text":`...), plain(is.Text))
 	dst = append(dst, `,"_text":{"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/translation","extension":[{"url":"lang","valueCode":"zh"},{"url":"content","valueString":`...)
-	return append(codec.AppendString(dst, is.Chinese), `}]}]}`...)
+	return append(codec.AppendString(dst, plain(is.Chinese)), `}]}]}`...)
 }

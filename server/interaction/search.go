@@ -165,6 +165,7 @@ func (s *Service) request(p *SearchParams) (*request, error) {
 		return nil, err
 	}
 	r := &request{s: s, path: p.path(), total: -1}
+	var err error
 	pairs, lenient := p.Query, p.Lenient
 	if hasCursor(pairs) {
 		c, err := s.openCursor(pairs, r.path)
@@ -177,7 +178,9 @@ func (s *Service) request(p *SearchParams) (*request, error) {
 		}
 		lenient = false
 	}
-	pairs, r.explain = takeExplain(pairs)
+	if pairs, r.explain, err = takeExplain(pairs); err != nil {
+		return nil, err
+	}
 	r.typed = slices.ContainsFunc(pairs, func(q search.Pair) bool { return q.Name == "_type" })
 	types, pairs, err := s.searchedTypes(p, pairs)
 	if err != nil {
@@ -293,17 +296,25 @@ func commonOnly(pairs []search.Pair) error {
 	return nil
 }
 
-// takeExplain takes _explain=true out of the parameters.
-func takeExplain(pairs []search.Pair) (rest []search.Pair, explain bool) {
-	for i, q := range pairs {
-		if q.Name == "_explain" {
-			rest = append(rest, pairs[:i]...)
-			tail, _ := takeExplain(pairs[i+1:])
-			return append(rest, tail...), q.Value == "true"
+// takeExplain takes _explain out of the parameters. Issue code: value, for what is neither true nor false.
+func takeExplain(pairs []search.Pair) (rest []search.Pair, explain bool, err error) {
+	if !slices.ContainsFunc(pairs, isExplain) {
+		return pairs, false, nil
+	}
+	for _, q := range pairs {
+		switch {
+		case !isExplain(q):
+			rest = append(rest, q)
+		case q.Value != "true" && q.Value != "false":
+			return nil, false, issue.New(issue.Value, "search.explain", "_explain is true or false", "")
+		default:
+			explain = explain || q.Value == "true"
 		}
 	}
-	return pairs, false
+	return rest, explain, nil
 }
+
+func isExplain(q search.Pair) bool { return q.Name == "_explain" }
 
 // countTotal finds Bundle.total as it was asked for. Without being asked it
 // is given where it is known: when all matches stand on the first page.

@@ -97,7 +97,7 @@ func ReadPart(typ string, pairs []search.Pair, lenient bool) (*Part, error) {
 			}
 		default:
 			if !lenient {
-				return nil, issue.New(issue.NotSupported, "read.parameter", "a read has no such parameter; there are _summary, _elements, _format and _pretty", "")
+				return nil, issue.New(issue.NotSupported, "read.parameter", "a read has no parameter "+search.Shown(p.Name)+"; there are _summary, _elements, _format and _pretty", "")
 			}
 		}
 	}

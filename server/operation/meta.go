@@ -73,9 +73,14 @@ func metaOf(s *interaction.Service, r *store.Resource) (interaction.OperationRes
 	return out, nil
 }
 
+// metaResult answers a meta. One without members cannot be written: an element has a value or children.
+//
+// https://hl7.org/fhir/R4/element.html#Element
 func metaResult(meta []byte) interaction.OperationResult {
 	var p interaction.Parameters
-	p.Add("return", "valueMeta", meta)
+	if string(meta) != "{}" {
+		p.Add("return", "valueMeta", meta)
+	}
 	return interaction.OperationResult{Body: p.Bytes()}
 }
 

@@ -11,8 +11,8 @@ import (
 
 // descriptionRoutes are those under which the server describes itself, but for metadata.
 func (h *Handler) descriptionRoutes(g *echo.Group) {
-	for _, root := range []string{"", "/"} {
-		g.OPTIONS(root, h.on("options", allow("POST, OPTIONS")))
+	for _, root := range []string{"", "/"} { // a bundle, or a search of several types
+		g.OPTIONS(root, h.on("options", allow("GET, HEAD, POST, OPTIONS")))
 	}
 	for _, path := range []string{"/metadata", "/_history", "/:type/_history", "/:type/:id/_history", "/:type/:id/_history/:version"} {
 		g.OPTIONS(path, h.on("options", allow("GET, HEAD, OPTIONS")))

@@ -15,7 +15,8 @@ import (
 
 // fuzzAddresses are what a query string may stand behind.
 var fuzzAddresses = []string{"/fhir/Patient", "/fhir/Observation", "/fhir", "/fhir/Patient/p0/Observation", "/fhir/Patient/p0/*", "/fhir/Location", "/fhir/List",
-	"/fhir/Patient/_history", "/fhir/_history", "/fhir/Patient/p0/$everything", "/fhir/Observation/$lastn", "/fhir/Patient/p0", "/fhir/metadata"}
+	"/fhir/Patient/_history", "/fhir/_history", "/fhir/Patient/p0/$everything", "/fhir/Observation/$lastn", "/fhir/Patient/p0", "/fhir/metadata",
+	"/fhir/Patient/$meta", "/fhir/Observation/$stats", "/fhir/$diff", "/fhir/ValueSet/$expand", "/fhir/CodeSystem/$lookup", "/fhir/ValueSet/$validate-code"}
 
 // FuzzQuery sends a query string through the whole handler, on the embedded
 // store and on the map that is its oracle: never a 5xx, an error is an
@@ -35,6 +36,14 @@ func FuzzQuery(f *testing.F) {
 		f.Add(uint8(1), q, true)
 	}
 	f.Add(uint8(9), "_count=1&start=2020", false)
+	f.Add(uint8(13), "", false) // was an element without anything in it
+	f.Add(uint8(14), "subject=Patient/p0&code=x&system=http://x&duration=9&statistic=count", false)
+	f.Add(uint8(15), "from=Patient/p0&to=Patient/p0/_history/1", false)
+	f.Add(uint8(16), "url=http://hl7.org/fhir/ValueSet/administrative-gender&filter=m&count=1", false)
+	f.Add(uint8(17), "system=http://hl7.org/fhir/administrative-gender&code=male", false)
+	f.Add(uint8(18), "url=http://hl7.org/fhir/ValueSet/administrative-gender&code=male&system=x", false)
+	f.Add(uint8(1), "identifier:%00", true)  // stood in the OperationOutcome as it was
+	f.Add(uint8(0), "_explain=maybe", false) // was taken for no
 	pebble, truth := fuzzServer(f, backend{"pebble", openPebble}), fuzzServer(f, mapBackend)
 	f.Fuzz(func(t *testing.T, at uint8, query string, post bool) {
 		if len(query) > 2000 { // limits have their own tests
