@@ -177,14 +177,22 @@ func (s *Store) takeOver(ctx context.Context, h *head) error {
 
 // unclaim removes the log record of an attempt that will not be committed, while it surely is nobody else's.
 func (s *Store) unclaim(ctx context.Context, h *head) {
-	if s.now().Sub(numberTime(h.P)) > Abandon/2 {
-		return // left to be taken over
+	if !s.unclaims(h) {
+		return
 	}
 	// A record that stays is ahead of its head, which readers ignore.
-	_, err := s.db.Collection(historyName).DeleteOne(context.WithoutCancel(ctx), append(entryFilter(h.ID, h.V), bson.E{Key: "p", Value: h.P}))
+	_, err := s.db.Collection(historyName).DeleteOne(context.WithoutCancel(ctx), h.claimed())
 	if err != nil {
 		s.log.Warn("mongostore: a history entry stays ahead of its head", "type", h.typ(), "version", h.V)
 	}
+}
+
+// unclaims says whether the record of an attempt is surely its own still; else it is left to be taken over.
+func (s *Store) unclaims(h *head) bool { return s.now().Sub(numberTime(h.P)) <= Abandon/2 }
+
+// claimed names the record of this attempt.
+func (h *head) claimed() bson.D {
+	return append(entryFilter(h.ID, h.V), bson.E{Key: "p", Value: h.P})
 }
 
 // swap puts h in the place of cur by compare-and-set.

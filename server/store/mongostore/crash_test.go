@@ -237,3 +237,30 @@ func criteria(t *testing.T, s *Store, id string) []string {
 	}
 	return h.U
 }
+
+// What a crash in the middle of many ordered writes leaves is taken over when they are written again, each once, in order.
+func TestOrderedTakesOverWhatACrashLeft(t *testing.T) {
+	s, clock := handClock(t, func(o *Options) { o.Transactions = "off" })
+	var writes []store.Write
+	for i := range 300 {
+		sm := storetest.Sample{Type: []string{"Observation", "Patient"}[i/100%2], ID: fmt.Sprintf("r%03d", i), At: clock.Now()}
+		writes = append(writes, sm.Write())
+		if i >= 20 {
+			leave(t, s, sm.Key(), 1)
+		}
+	}
+	mustCommit(t, s, writes[:20]...)
+	clock.Add(2 * Abandon)
+	if err := s.CommitOrdered(t.Context(), store.CommitParams{Writes: writes[20:]}); err != nil {
+		t.Fatal(err)
+	}
+	changes, _, err := s.Changes(t.Context(), "", 1000)
+	if err != nil || len(changes) != len(writes) {
+		t.Fatalf("%d changes, %v", len(changes), err)
+	}
+	for i, c := range changes {
+		if c.Key != writes[i].Key || c.Version != 1 || c.Deleted {
+			t.Fatalf("change %d is %s/%s version %d, deleted %t", i, c.Type, c.ID, c.Version, c.Deleted)
+		}
+	}
+}

@@ -17,8 +17,8 @@ const maxOrdered = 500
 // ordered commits writes one after the other without a transaction. Writes
 // without a criterion go in batches: the log records of a batch in one
 // request, then the heads in order, creates of one type that stand together in
-// one ordered request. Where a batch meets another writer, or a precondition
-// that fails, that write goes alone, which finds out and says so.
+// one ordered request. Where a batch meets another writer, a precondition
+// that fails, or what a crash left of such a batch, the rest of it goes one by one, which finds out and says so.
 func (s *Store) ordered(ctx context.Context, writes []store.Write) error {
 	for i := 0; i < len(writes); {
 		n := 0
@@ -30,14 +30,16 @@ func (s *Store) ordered(ctx context.Context, writes []store.Write) error {
 			if err != nil {
 				return err
 			}
-			if i += done; done == n {
-				continue
+			i, n = i+done, n-done
+		} else {
+			n = 1
+		}
+		for ; n > 0; n-- {
+			if err := s.single(ctx, &writes[i], i, nil); err != nil {
+				return err
 			}
+			i++
 		}
-		if err := s.single(ctx, &writes[i], i, nil); err != nil {
-			return err
-		}
-		i++
 	}
 	return nil
 }
@@ -119,8 +121,17 @@ func (s *Store) claimAll(ctx context.Context, b *bundle, current map[string]*hea
 
 // unclaimAll is unclaim for attempts of which none is committed.
 func (s *Store) unclaimAll(ctx context.Context, heads []*head) {
+	var models []mongo.WriteModel
 	for _, h := range heads {
-		s.unclaim(ctx, h)
+		if s.unclaims(h) {
+			models = append(models, mongo.NewDeleteOneModel().SetFilter(h.claimed()))
+		}
+	}
+	if len(models) == 0 {
+		return
+	}
+	if _, err := s.db.Collection(historyName).BulkWrite(context.WithoutCancel(ctx), models); err != nil {
+		s.log.Warn("mongostore: history entries stay ahead of their heads", "entries", len(models))
 	}
 }
 
