@@ -34,6 +34,16 @@ type use struct {
 
 // valueSet finds a value set and binds it.
 func (l *Library) valueSet(ctx context.Context, canonical string) (*bound, error) {
+	now := l.epoch()
+	if f, ok := l.at.set(now, canonical); ok {
+		return f.value, f.err
+	}
+	b, err := l.lookForValueSet(ctx, canonical)
+	l.at.put(now, err, func() { l.at.sets[canonical] = found[*bound]{b, err} })
+	return b, err
+}
+
+func (l *Library) lookForValueSet(ctx context.Context, canonical string) (*bound, error) {
 	vs, err := l.findValueSet(ctx, canonical)
 	if err != nil {
 		return nil, err

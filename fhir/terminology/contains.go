@@ -14,9 +14,13 @@ type Check struct {
 
 // Member is what Contains finds.
 type Member struct {
-	In      bool
-	Concept Concept // the code as its system has it, where it is known; else as the value set lists it
+	In bool
+	at place
 }
+
+// Concept gives the code as its system has it, where it is known, with what the
+// value set itself says of it. m must be In.
+func (m *Member) Concept() Concept { return m.at.concept() }
 
 // Contains says whether a value set holds a code. Issue codes: not-found for
 // the value set; those of whatever it draws from, where that is needed to decide.

@@ -170,6 +170,24 @@ func compileKind(kind string, root element.Node, stamp string) (compiled, int) {
 
 // codeSystem finds a system by its url, with what supplements it. version may be empty.
 func (l *Library) codeSystem(ctx context.Context, system, version string) (*codeSystem, error) {
+	now := l.epoch()
+	if f, ok := l.at.system(now, system, version); ok {
+		return f.value, f.err
+	}
+	cs, err := l.lookForCodeSystem(ctx, system, version)
+	l.at.put(now, err, func() { l.at.codes[[2]string{system, version}] = found[*codeSystem]{cs, err} })
+	return cs, err
+}
+
+func (l *Library) epoch() epoch {
+	now := epoch{gone: l.cache.gone.Load()}
+	if l.source != nil {
+		now.source = l.source.Epoch()
+	}
+	return now
+}
+
+func (l *Library) lookForCodeSystem(ctx context.Context, system, version string) (*codeSystem, error) {
 	canonical := system
 	if version != "" {
 		canonical += "|" + version

@@ -40,7 +40,7 @@ func (s ValueSet) Contains(c Coding, how Check) (Member, error) {
 	if err != nil || !at.in {
 		return Member{}, err
 	}
-	return Member{In: true, Concept: at.concept()}, nil
+	return Member{In: true, at: at}, nil
 }
 
 // CodeSystem is one that was found, with what supplements it.

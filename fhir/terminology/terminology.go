@@ -59,6 +59,8 @@ type Source interface {
 	Supplements(ctx context.Context, system string) ([]Resource, error)
 	// ConceptMaps gives all concept maps.
 	ConceptMaps(ctx context.Context) ([]Resource, error)
+	// Epoch is another one when any of the above may give something else than before.
+	Epoch() uint64
 }
 
 // Resource is a stored one.
@@ -83,6 +85,7 @@ type Library struct {
 	most    int
 	scan    int
 	cache   cache
+	at      atHand
 	grammar map[string]grammar
 }
 

@@ -34,6 +34,9 @@ func (s fakeSource) ConceptMaps(context.Context) (all []Resource, err error) {
 	return all, nil
 }
 
+// Epoch counts what was put.
+func (s fakeSource) Epoch() uint64 { return uint64(len(s["epoch"])) }
+
 // library has, beside R4, resources given as key and JSON without resourceType.
 func library(t testing.TB, stored ...string) (*Library, fakeSource) {
 	t.Helper()
@@ -50,6 +53,7 @@ func (s fakeSource) put(key, body string) {
 	if kind == "supplements" {
 		kind = kindCodeSystem
 	}
+	s["epoch"] = append(s["epoch"], Resource{})
 	s[key] = []Resource{resource(key+" "+body, `{"resourceType":"`+kind+`","status":"active",`+body[1:])}
 }
 
@@ -160,11 +164,11 @@ func TestContains(t *testing.T) {
 			t.Errorf("%s|%s in %s: got %s, want %s (%v)", c.system, c.code, c.set, got, c.want, err)
 		}
 	}
-	if m, err := l.Contains(t.Context(), valueSets+"administrative-gender", Coding{Code: "male"}, Check{AnySystem: true}); err != nil || !m.In || m.Concept.System != gender || m.Concept.Display != "Male" {
+	if m, err := l.Contains(t.Context(), valueSets+"administrative-gender", Coding{Code: "male"}, Check{AnySystem: true}); err != nil || !m.In || m.Concept().System != gender || m.Concept().Display != "Male" {
 		t.Errorf("a code alone: %+v, %v", m, err)
 	}
-	if m, _ := l.Contains(t.Context(), "urn:lab", Coding{System: "http://loinc.org", Code: "718-7"}, Check{}); m.Concept.Display != "Hb" {
-		t.Errorf("the display that a value set gives: %+v", m.Concept)
+	if m, _ := l.Contains(t.Context(), "urn:lab", Coding{System: "http://loinc.org", Code: "718-7"}, Check{}); m.Concept().Display != "Hb" {
+		t.Errorf("the display that a value set gives: %+v", m.Concept())
 	}
 }
 
@@ -275,7 +279,7 @@ func TestAChangedResourceCountsAtOnce(t *testing.T) {
 	check("F")
 	s.put("ValueSet urn:in", `{"url":"urn:in","compose":{"include":[{"system":"urn:d","concept":[{"code":"B"}]}]}}`)
 	check("B")
-	s["ValueSet urn:in"] = nil
+	s["ValueSet urn:in"], s["epoch"] = nil, nil
 	if _, err := l.Contains(t.Context(), "urn:v", Coding{System: "urn:d", Code: "B"}, Check{}); !IsUnknown(err) {
 		t.Errorf("an import that is gone: %v", err)
 	}

@@ -157,6 +157,19 @@ func (c *canonicals) ConceptMaps(ctx context.Context) ([]terminology.Resource, e
 	})
 }
 
+// Epoch is another one after every write of the types, and, where others write too, when what was found is no longer taken as current.
+func (c *canonicals) Epoch() uint64 {
+	s := c.service.Load()
+	if s == nil {
+		return 0
+	}
+	n := c.writes.Load() + 1
+	if c.fresh > 0 {
+		n = n<<40 | uint64(s.clock().UnixNano()/int64(c.fresh))&(1<<40-1)
+	}
+	return n
+}
+
 // look takes what was found before as long as it stands, else looks.
 func (c *canonicals) look(ctx context.Context, key string, find func(*Service) ([]terminology.Resource, error)) ([]terminology.Resource, error) {
 	s := c.service.Load()

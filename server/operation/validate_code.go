@@ -94,10 +94,12 @@ func valueSetValidateCode(ctx context.Context, c *interaction.OperationCall) (in
 			return verdict{}, err
 		case !m.In:
 			return verdict{message: fmt.Sprintf("the code %q of the system %q is not in %s", of.Code, of.System, name)}, nil
-		case of.Version != "" && m.Concept.Version != "" && of.Version != m.Concept.Version && !strings.HasPrefix(m.Concept.Version, of.Version+"."):
-			return verdict{message: fmt.Sprintf("the value set has the code %q of version %q of its system, not of %q", of.Code, m.Concept.Version, of.Version)}, nil
 		}
-		return judge(c, &of, &m.Concept), nil
+		found := m.Concept()
+		if has := found.Version; of.Version != "" && has != "" && of.Version != has && !strings.HasPrefix(has, of.Version+".") {
+			return verdict{message: fmt.Sprintf("the value set has the code %q of version %q of its system, not of %q", of.Code, has, of.Version)}, nil
+		}
+		return judge(c, &of, &found), nil
 	})
 }
 
