@@ -30,12 +30,18 @@ type address struct {
 	url, version string
 }
 
+// refsExpected is for how many references of a resource room is made at once.
+const refsExpected = 4
+
 // look reads the resources at hand once, for all steps.
 func (h *hop) look() error {
 	if h.looked {
 		return nil
 	}
 	h.looked, h.urls, h.own = true, map[string][]string{}, map[string][]address{}
+	if len(h.forward) > 0 {
+		h.refs = make([]versioned, 0, refsExpected*len(h.at))
+	}
 	params := map[string][]search.Include{}
 	for i := range h.at {
 		res := &h.at[i]
@@ -110,10 +116,13 @@ func (h *hop) follow(root element.Node, i search.Include) {
 			if i.Target != "" && ref.Type != i.Target {
 				continue
 			}
-			version, _ := ParseVersion(ref.Version)
-			if ref.Version == "" || version > 0 {
-				h.refs = append(h.refs, versioned{store.Key{Type: ref.Type, ID: ref.ID}, version})
+			v := versioned{Key: store.Key{Type: ref.Type, ID: ref.ID}}
+			if ref.Version != "" {
+				if v.version, _ = ParseVersion(ref.Version); v.version == 0 {
+					continue
+				}
 			}
+			h.refs = append(h.refs, v)
 		case ref.Type == "" && strings.Contains(ref.URL, ":"):
 			for _, typ := range s.canonicals {
 				if (i.Target == "" || i.Target == typ) && s.registry.MayRefer(i.Param, typ) {
@@ -162,17 +171,20 @@ func (h *hop) references(ctx context.Context, _ *step, from rest) (*rest, error)
 		}
 		refs = refs[at:]
 	}
-	last := from.Key
-	var keys []store.Key
-	var want []versioned
+	most := min(len(refs), h.room)
+	keys, want := make([]store.Key, 0, most), make([]versioned, 0, most)
 	for _, v := range refs {
-		if h.in.seen[v] {
+		if h.in.has(v) {
 			continue
 		}
 		if len(keys) == h.room {
+			last := from.Key
+			if len(want) > 0 {
+				last = want[len(want)-1].text()
+			}
 			return &rest{Key: last}, h.fetch(ctx, keys, want)
 		}
-		keys, want, last = append(keys, v.Key), append(want, v), v.text()
+		keys, want = append(keys, v.Key), append(want, v)
 	}
 	return nil, h.fetch(ctx, keys, want)
 }
@@ -185,6 +197,8 @@ func (h *hop) fetch(ctx context.Context, keys []store.Key, want []versioned) err
 	if err != nil {
 		return err
 	}
+	h.found = slices.Grow(h.found, len(got))
+	h.in.expect(len(got))
 	for i := range got {
 		v := want[i].version
 		if v == 0 || got[i].Version == v && !got[i].Deleted {
@@ -235,7 +249,7 @@ func (h *hop) search(ctx context.Context, st *step, from rest) (*rest, error) {
 	last := from.Number
 	for i := range page.Rows {
 		row := &page.Rows[i]
-		if probe && !h.in.seen[versioned{row.Key, 0}] {
+		if probe && !h.in.has(versioned{row.Key, 0}) {
 			return &rest{Number: last}, nil
 		}
 		last = row.At.Number
@@ -255,8 +269,11 @@ func (h *hop) search(ctx context.Context, st *step, from rest) (*rest, error) {
 
 // canonicalCriterion asks for the resources of typ that the resources at hand refer to by URL.
 func (h *hop) canonicalCriterion(typ string) *search.Criterion {
+	if len(h.urls[typ]) == 0 {
+		return nil
+	}
 	p, ok := h.in.s.registry.Param(typ, "url")
-	if !ok || len(h.urls[typ]) == 0 {
+	if !ok {
 		return nil
 	}
 	c := &search.Criterion{Param: p}

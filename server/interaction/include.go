@@ -40,11 +40,11 @@ func (r *request) include(ctx context.Context, rows []store.Row) (out includes, 
 	if len(rows) == 0 || len(r.query.Includes) == 0 && len(r.query.RevIncludes) == 0 {
 		return out, nil
 	}
-	in := includer{s: r.s, seen: make(map[versioned]bool, 2*len(rows))}
+	in := includer{s: r.s, current: make(map[store.Key]uint64, len(rows))}
 	at := make([]store.Resource, len(rows))
 	for i := range rows {
 		at[i] = rows[i].Resource
-		in.mark(&at[i])
+		in.current[at[i].Key] = at[i].Version
 	}
 	h := in.hop(at, r.query, false)
 	h.room = r.s.limits.MaxIncludes
@@ -102,14 +102,25 @@ type versioned struct {
 
 // includer knows what stands in the answer already.
 type includer struct {
-	s    *Service
-	seen map[versioned]bool
+	s       *Service
+	current map[store.Key]uint64 // the current version of each
+	old     map[versioned]bool   // versions before it
 }
 
-// mark notes a current version.
-func (in *includer) mark(res *store.Resource) {
-	in.seen[versioned{res.Key, 0}] = true
-	in.seen[versioned{res.Key, res.Version}] = true
+// has says whether what a reference names stands in the answer.
+func (in *includer) has(v versioned) bool {
+	current, ok := in.current[v.Key]
+	return ok && (v.version == 0 || v.version == current) || v.version > 0 && in.old[v]
+}
+
+// expect makes room for so many more.
+func (in *includer) expect(n int) {
+	if n <= len(in.current) {
+		return
+	}
+	larger := make(map[store.Key]uint64, len(in.current)+n)
+	maps.Copy(larger, in.current)
+	in.current = larger
 }
 
 // hop is one hop from the resources at hand.
@@ -143,7 +154,7 @@ func (in *includer) hop(at []store.Resource, q *search.Query, iterated bool) *ho
 		}
 	}
 	if len(h.forward) > 0 {
-		h.steps = append(h.steps, step{})
+		h.steps = append(make([]step, 0, 1+len(in.s.canonicals)), step{})
 		for _, typ := range in.s.canonicals {
 			h.steps = append(h.steps, step{typ: typ})
 		}
@@ -191,12 +202,19 @@ func (h *hop) run(ctx context.Context, from rest) (*rest, error) {
 
 // add takes a resource in that does not stand in the answer.
 func (h *hop) add(res *store.Resource, old bool) {
-	if key := (versioned{res.Key, res.Version}); old && !h.in.seen[key] {
-		h.in.seen[key] = true
-	} else if old || h.in.seen[versioned{res.Key, 0}] {
+	key := versioned{res.Key, 0}
+	if old {
+		key.version = res.Version
+	}
+	switch {
+	case h.in.has(key):
 		return
-	} else {
-		h.in.mark(res)
+	case !old:
+		h.in.current[res.Key] = res.Version
+	case h.in.old == nil:
+		h.in.old = map[versioned]bool{key: true}
+	default:
+		h.in.old[key] = true
 	}
 	h.found = append(h.found, *res)
 	h.room--

@@ -215,3 +215,40 @@ func BenchmarkPages(b *testing.B) {
 		})
 	}
 }
+
+// A page of seven reports with their 49 results, and without. Without a network.
+func BenchmarkInclude(b *testing.B) {
+	s := newServer(b, backend{"pebble", openPebble})
+	var body strings.Builder
+	body.WriteString(`{"resourceType":"Bundle","type":"transaction","entry":[`)
+	for report := range 7 {
+		var results []string
+		for i := range 7 {
+			id := fmt.Sprintf("o%d-%d", report, i)
+			fmt.Fprintf(&body, `{"resource":%s,"request":{"method":"PUT","url":"Observation/%s"}},`, strings.Replace(benchObservation, `"o1"`, `"`+id+`"`, 1), id)
+			results = append(results, fmt.Sprintf(`{"reference":"Observation/%s"}`, id))
+		}
+		if report > 0 {
+			fmt.Fprintf(&body, `{"resource":%s,"request":{"method":"PUT","url":"Observation/x%d"}},`, strings.Replace(benchObservation, `"o1"`, fmt.Sprintf(`"x%d"`, report), 1), report)
+		}
+		fmt.Fprintf(&body, `{"resource":{"resourceType":"DiagnosticReport","status":"final","code":{"text":"panel"},"subject":{"reference":"Patient/p1"},"result":[%s]},"request":{"method":"POST","url":"DiagnosticReport"}}`, strings.Join(results, ","))
+		if report < 6 {
+			body.WriteByte(',')
+		}
+	}
+	if rec := s.send("POST", "/fhir", body.String()+`]}`); rec.Code != http.StatusOK {
+		b.Fatalf("%d %.300s", rec.Code, rec.Body)
+	}
+	for _, query := range []string{"", "&_include=DiagnosticReport:result"} {
+		b.Run("page"+query, func(b *testing.B) {
+			r, err := http.NewRequest("GET", "/fhir/DiagnosticReport?subject=Patient/p1&_count=20"+query, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				s.handler.ServeHTTP(&discard{http.Header{}}, r)
+			}
+		})
+	}
+}
