@@ -173,6 +173,14 @@ func (i Item) Quantity() (Quantity, bool) {
 	return Quantity{}, false
 }
 
+// InfoName is the qualified name of the type that a TypeInfo is about: FHIR.Patient.
+func (i Item) InfoName() string {
+	if i.num == 1 {
+		return "System." + i.str
+	}
+	return "FHIR." + i.str
+}
+
 // System gives the system value of a FHIR primitive that has one, and of a FHIR
 // Quantity; a system value gives itself. False for all else.
 // https://hl7.org/fhir/R4/fhirpath.html#types

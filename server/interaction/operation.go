@@ -58,10 +58,13 @@ type OperationDefinition struct {
 	Documentation string
 }
 
+// AnyName is the Name of a part that the client names.
+const AnyName = "*"
+
 // OperationParameter is one row of a definition's parameters.
 type OperationParameter struct {
-	Name string
-	Out  bool // use: out
+	Name string // or AnyName
+	Out  bool   // use: out
 	Min  int
 	Max  int // 0 is "*"
 	// Type is a data type ("code", "Period"), a resource type, "Resource" for any of them, or "Element" for any

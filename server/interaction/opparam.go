@@ -60,7 +60,7 @@ func (r *paramReader) find(params []OperationParameter, name, at string) *Operat
 	var names []string
 	for i := range params {
 		if p := &params[i]; !p.Out {
-			if p.Name == name {
+			if p.Name == name || p.Name == AnyName {
 				return p
 			}
 			names = append(names, p.Name)
@@ -182,6 +182,7 @@ func (r *paramReader) list(n element.Node, child string, params []OperationParam
 			continue
 		}
 		if v, ok := r.value(p, c); ok {
+			v.Name = name
 			out = append(out, v)
 		}
 	}

@@ -9,6 +9,7 @@
 //	$match       match.go           patients that may be the one given
 //	$merge …     merge.go           one patient out of two, and back
 //	$purge       purge.go           a patient's record, for good
+//	$fhirpath    fhirpath.go        an expression evaluated and explained
 //	$viewdefinition-run  view.go    a table by a ViewDefinition
 //	$reindex     reindex.go         whether what is stored is found
 //	$meta …      meta.go            profiles, tags, labels
@@ -53,6 +54,7 @@ func List() []interaction.Operation {
 		operation{metaDefinition(), meta},
 		operation{metaAddDefinition(), metaAdd},
 		operation{metaDeleteDefinition(), metaDelete},
+		operation{fhirpathDefinition(), runFHIRPath},
 		operation{viewdefinitionRunDefinition(), runView},
 		operation{viewRunDefinition(), runView},
 		operation{graphqlDefinition(), runGraphQL(&graphql.Engine{})},

@@ -323,7 +323,7 @@ func (r *viewRun) stream(ctx context.Context, w io.Writer) error {
 		}
 		return out.Write(row)
 	}
-	run := r.view.NewRunner(fhirpath.Env{Now: r.s.Now()})
+	run := r.view.NewRunner(fhirpath.Env{Now: r.s.Now().In(r.s.Registry().Zone()), Terminology: pathTerminology{ctx, r.s}})
 	if r.given {
 		err = r.sent(ctx, run, emit)
 	} else {
