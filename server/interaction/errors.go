@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"meridian/fhir/issue"
+	"meridian/fhir/search"
 	"meridian/server/store"
 )
 
@@ -65,6 +66,16 @@ func UnknownOperation(name, near string) error {
 		text += "; did you mean $" + near + "?"
 	}
 	return issue.New(issue.NotFound, "operation.unknown", text, "")
+}
+
+// NoParameters refuses the query string of a request that has none: it would be
+// ignored, and elsewhere there are such that make a delete cascade. Issue codes: not-supported; those of ParseQuery.
+func NoParameters(what, query string) error {
+	pairs, err := ParseQuery(query)
+	if err != nil || len(pairs) == 0 {
+		return err
+	}
+	return issue.New(issue.NotSupported, "write.query", what+" has no parameters, such as "+search.Shown(pairs[0].Name), "")
 }
 
 func notFound(key store.Key) error {

@@ -11,6 +11,9 @@ import (
 
 // https://hl7.org/fhir/R4/http.html#transaction
 func bundle(x *call) error {
+	if err := interaction.NoParameters("a batch or transaction", x.query); err != nil {
+		return err
+	}
 	body, err := x.resourceBody()
 	if err != nil {
 		return err

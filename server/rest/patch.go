@@ -44,8 +44,8 @@ func patchResource(x *call) error {
 		if err := x.checkInstance(store.Key{Type: p.Type, ID: p.ID}); err != nil {
 			return err
 		}
-		if x.query != "" {
-			return issue.New(issue.NotSupported, "patch.query", "a patch of a resource by its id has no parameters", "")
+		if err := interaction.NoParameters("a patch of a resource by its id", x.query); err != nil {
+			return err
 		}
 	}
 	var err error

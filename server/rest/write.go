@@ -28,6 +28,11 @@ func create(x *call) error {
 
 // https://hl7.org/fhir/R4/http.html#update, https://hl7.org/fhir/R4/http.html#cond-update
 func update(x *call) error {
+	if x.Param("id") != "" {
+		if err := interaction.NoParameters("an update of a resource by its id", x.query); err != nil {
+			return err
+		}
+	}
 	body, err := x.resourceBody()
 	if err != nil {
 		return err
@@ -45,6 +50,11 @@ func update(x *call) error {
 
 // https://hl7.org/fhir/R4/http.html#delete
 func remove(x *call) error {
+	if x.Param("id") != "" {
+		if err := interaction.NoParameters("a delete of a resource by its id", x.query); err != nil {
+			return err
+		}
+	}
 	conditions, err := x.writeConditions()
 	if err != nil {
 		return err
