@@ -31,6 +31,7 @@ type run struct {
 	paths     map[*ast.Argument]*fhirpath.Expr // of lists; nil for one that does not compile
 
 	pending   []pending
+	lists     []pendingList
 	resources map[target]*resolved
 	fields    int // selected
 	searches  int

@@ -10,7 +10,8 @@
 //	plan.go        a selection becomes steps, for each type of object that it meets
 //	execute.go     steps walk the element tree, into objects of the answer
 //	reference.go   what is referred to is read level by level, each level in one ReadMany
-//	search.go      lists, connections, reverse references
+//	search.go      lists and connections
+//	reverse.go     lists of what refers to a resource, for all of a level in one search
 //	mutation.go    create, update, delete
 //	introspect.go  __schema and __type
 //	answer.go      objects of the answer, written as JSON
@@ -58,7 +59,7 @@ type Limits struct {
 	Merged int
 	// References that are resolved, each resource once. Default 10,000.
 	References int
-	// Searches: lists and connections, those of each referred resource too. Default 1,000.
+	// Searches of lists and connections. Default 1,000.
 	Searches int
 	// List is how many resources a list without _count may have. Default 1,000.
 	List int

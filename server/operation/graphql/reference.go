@@ -111,9 +111,9 @@ func (x *run) nothing(st *step, out place) {
 
 // resolve reads and answers what is pending, level by level.
 func (x *run) resolve() {
-	for len(x.pending) > 0 && !x.stopped && x.internal == nil {
-		level := x.pending
-		x.pending = nil
+	for len(x.pending)+len(x.lists) > 0 && !x.stopped && x.internal == nil {
+		level, lists := x.pending, x.lists
+		x.pending, x.lists = nil, nil
 		x.load(level)
 		for i := range level {
 			if x.stopped {
@@ -121,6 +121,7 @@ func (x *run) resolve() {
 			}
 			x.fulfil(&level[i])
 		}
+		x.findLists(lists)
 	}
 }
 

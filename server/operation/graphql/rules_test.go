@@ -72,6 +72,11 @@ func TestAnswers(t *testing.T) {
 		{"a reverse reference", `{ Patient(id: p1) { ObservationList(_reference: subject, status: final) { id } } }`, `{"Patient":{"ObservationList":[{"id":"o1"},{"id":"o3"}]}}`},
 		{"a reverse reference by canonical", `{ Questionnaire(id: q) { QuestionnaireResponseList(_reference: questionnaire) { id } } }`, `{"Questionnaire":{"QuestionnaireResponseList":[{"id":"r"}]}}`},
 		{"a reverse reference of what may refer to anything", `{ Basic(id: b) { ProvenanceList(_reference: target, _filter: "recorded gt 2020") { id } } }`, `{"Basic":{"ProvenanceList":[]}}`},
+		{"each has its own list, in the order asked for", `{ PatientList(_id: [p1, p2]) { id ObservationList(_reference: subject, _sort: "-_id") { id subject { resource { id } } } } }`,
+			`{"PatientList":[{"id":"p1","ObservationList":[{"id":"o3","subject":{"resource":{"id":"p1"}}},{"id":"o1","subject":{"resource":{"id":"p1"}}}]},{"id":"p2","ObservationList":[]}]}`},
+		{"lists of lists, @first and fhirpath", `{ Organization(id: hospital) { PatientList(_reference: organization, _sort: "_id") { id ObservationList(_reference: patient, fhirpath: "status = 'final'") @first { id } } } }`,
+			`{"Organization":{"PatientList":[{"id":"p1","ObservationList":[{"id":"o1"}]},{"id":"p2","ObservationList":[]}]}}`},
+		{"a flattened list of each", `{ PatientList(_id: [p1, p2]) { id ObservationList(_reference: subject) @flatten { o: id } } }`, `{"PatientList":[{"id":"p1","o":["o1","o3"]},{"id":"p2"}]}`},
 		{"a reverse connection", `{ Patient(id: p1) { ObservationConnection(_reference: patient) { count edges { resource { id } } } } }`,
 			`{"Patient":{"ObservationConnection":{"count":2,"edges":[{"resource":{"id":"o1"}},{"resource":{"id":"o3"}}]}}}`},
 		{"a connection filtered after its page", `{ ObservationConnection(_count: 2, fhirpath: "status = 'amended'") { count edges { mode score resource { id } } } }`,
@@ -167,7 +172,8 @@ func TestLimits(t *testing.T) {
 		{graphql.Limits{Fields: 5}, `{ a: Patient(id: p1) { ...f } b: Patient(id: p1) { ...f } } fragment f on Patient { id active }`, "more than 5 fields"},
 		{graphql.Limits{Merged: 2}, `{ Patient(id: p1) { name { family } name { id } ...f } } fragment f on Patient { name { text } }`, "more than 2 fields under one name"},
 		{graphql.Limits{References: 1}, `{ ObservationList(_id: [o1, o2]) { subject { resource { id } } } }`, "more than 1 references"},
-		{graphql.Limits{Searches: 2}, `{ PatientList { ObservationList(_reference: subject) { id } } }`, "more than 2 searches"},
+		{graphql.Limits{List: 1}, `{ Patient(id: p1) { ObservationList(_reference: subject) { id } } }`, "more than 1 resources match"},
+		{graphql.Limits{Searches: 2}, `{ PatientList { ObservationList(_reference: subject, _count: 1) { id } } }`, "more than 2 searches"},
 		{graphql.Limits{List: 2}, `{ ObservationList { id } }`, "more than 2 resources match"},
 		{graphql.Limits{Values: 5}, `{ ObservationList { id status } }`, "more than 5 values"},
 		{graphql.Limits{AnswerBytes: 20}, `{ ObservationList { id status } }`, "more than 20 bytes"},
@@ -219,6 +225,9 @@ func TestReferencesCostOneBatchALevel(t *testing.T) {
 		{`{ ObservationList { subject { resource { id } } performer { resource { id } } } }`, 0, 1, 1},
 		{`{ ObservationList { subject { resource { ... on Patient { managingOrganization { resource { id } } } } } } }`, 0, 2, 1},
 		{`{ Patient(id: p1) { managingOrganization { resource { id } } } }`, 1, 1, 0},
+		{`{ PatientList { ObservationList(_reference: patient) { id } EncounterList(_reference: subject) { id } } }`, 0, 0, 3},
+		{`{ Organization(id: h) { PatientList(_reference: organization) { ObservationList(_reference: subject) { performer { resource { id } } } } } }`, 1, 1, 2},
+		{`{ PatientList(_count: 7) { ObservationList(_reference: patient, _count: 1) { id } } }`, 0, 0, 8},
 	} {
 		reads, batches, searches := count.reads.Load(), count.batches.Load(), count.searches.Load()
 		if got := ask(t, s, e, graphql.Request{Query: c.query}); !strings.HasPrefix(got, `{"data":{`) {

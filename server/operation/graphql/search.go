@@ -23,8 +23,10 @@ type query struct {
 	sort  string
 	count int // -1 when it is not given
 	path  *ast.Argument
-	// none: a reverse reference of something that nothing can refer to.
-	none bool
+	// Of a reverse reference: the parameter and what it names; none says that nothing can refer to it.
+	by       *search.Param
+	referred string
+	none     bool
 }
 
 // query reads the arguments. n is the resource of a reverse reference, nil at the root.
@@ -50,10 +52,17 @@ func (x *run) query(st *step, n *element.Node) (q query, ok bool) {
 			q.pairs = append(q.pairs, search.Pair{Name: x.model.codes[st.role.typ][a.Name], Value: anyOf(x.texts(v))})
 		}
 	}
+	return q, len(x.failed) == before
+}
+
+// searched counts a search, and adds what a reverse reference names to its parameters.
+func (x *run) searched(st *step, q *query) {
 	if x.searches++; x.searches > x.limits.Searches {
 		x.costly(st.at(), "searches", x.limits.Searches)
 	}
-	return q, len(x.failed) == before
+	if q.by != nil {
+		q.pairs = append(q.pairs, search.Pair{Name: q.by.Code, Value: q.referred})
+	}
 }
 
 // anyOf joins alternatives; a comma in one of them is a part of it.
@@ -101,8 +110,8 @@ func (x *run) reverse(q *query, st *step, a *ast.Argument, name string, n *eleme
 	if p.Canonical() {
 		value = escapeCommas(n.Child("url").Text())
 	}
-	q.none = q.none || strings.HasSuffix(value, "/") || value == ""
-	q.pairs = append(q.pairs, search.Pair{Name: p.Code, Value: value})
+	q.by, q.referred = p, value
+	q.none = strings.HasSuffix(value, "/") || value == ""
 }
 
 func (x *run) referrers(typ, to string) (names []string) {
@@ -124,9 +133,14 @@ func (x *run) list(st *step, out place, n *element.Node) {
 	if !st.flatten && st.slice == nil {
 		x.slot(out, st, "", 0).empty = true
 	}
-	if q.none || q.count == 0 {
+	switch {
+	case q.none || q.count == 0:
+		return
+	case n != nil && q.count < 0 && !st.flatten && st.slice == nil && !out.flat() && !q.by.Canonical():
+		x.later(&q, st, out)
 		return
 	}
+	x.searched(st, &q)
 	limit := x.limits.List
 	if q.count >= 0 {
 		limit = min(limit, q.count)
@@ -137,7 +151,7 @@ func (x *run) list(st *step, out place, n *element.Node) {
 		x.fail(st.at(), err)
 		return
 	case page.More && (q.count < 0 || q.count > limit):
-		x.refuse(st.at(), issue.TooCostly, "list", "more than "+strconv.Itoa(x.limits.List)+" resources match: narrow the search, ask for some with _count, or for pages with "+st.role.typ+"Connection")
+		x.tooLong(st)
 		return
 	}
 	i := 0
@@ -149,6 +163,12 @@ func (x *run) list(st *step, out place, n *element.Node) {
 			}
 		})
 	}
+}
+
+// tooLong refuses a list that would be cut.
+func (x *run) tooLong(st *step) {
+	x.refuse(st.at(), issue.TooCostly, "list", "more than "+strconv.Itoa(x.limits.List)+" resources match: narrow the search, ask for some with _count, or for pages with "+st.role.typ+"Connection")
+	x.stopped = true
 }
 
 // matches says whether a resource passes the argument fhirpath.
@@ -182,6 +202,7 @@ func (x *run) connection(st *step, out place, n *element.Node) {
 	if !ok || x.stopped {
 		return
 	}
+	x.searched(st, &q)
 	p := x.plan(st.below, st.role.typ+"Connection")
 	pairs, ok := x.pagePairs(st, &q, p)
 	if !ok {
