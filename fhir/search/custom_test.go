@@ -113,6 +113,19 @@ func TestAddedParametersAreSearched(t *testing.T) {
 	}
 }
 
+// An expression that fails on a resource keeps it from nothing: it has no value there.
+func TestAnExpressionThatFailsGivesNothing(t *testing.T) {
+	r := testRegistry(t)
+	a := Added{Ready: true, Definition: Definition{ID: "s", URL: "http://x/s", Code: "only-name", Type: "string", Base: []string{"Patient"}, Expression: "Patient.name.single().family"}}
+	if issues := r.CheckAdded(&a.Definition); len(issues) > 0 {
+		t.Fatal(issues)
+	}
+	r.Adopt(1, []Added{a})
+	check(t, r, `{"resourceType":"Patient","name":[{"family":"One"}]}`, "only-name=one", true)
+	check(t, r, `{"resourceType":"Patient","name":[{"family":"One"},{"family":"Two"}]}`, "only-name=one", false)
+	check(t, r, `{"resourceType":"Patient","name":[{"family":"One"},{"family":"Two"}]}`, "only-name:missing=true", true)
+}
+
 // An added parameter with the expression of one of R4's agrees with it on every resource, as its keys and as Match.
 func TestAddedParametersAgreeWithThoseOfR4(t *testing.T) {
 	r := testRegistry(t)
@@ -203,6 +216,10 @@ func TestWhatCannotBeAddedIsRefusedWithItsPlace(t *testing.T) {
 		{"an element that the type has not", func(d *Definition) { d.Expression = "Patient.shoe" }, "expression", issue.Value},
 		{"an expression about another type", func(d *Definition) { d.Expression = "Observation.value" }, "expression", issue.Value},
 		{"an element that the parameter's type does not read", func(d *Definition) { d.Expression = "Patient.name" }, "expression", issue.Value},
+		{"an expression that follows references", func(d *Definition) { d.Expression = "Patient.generalPractitioner.resolve().name.text" }, "expression", issue.NotSupported},
+		{"an expression that asks for the time", func(d *Definition) { d.Type = "token"; d.Expression = "Patient.birthDate < today()" }, "expression", issue.NotSupported},
+		{"an expression that computes a text", func(d *Definition) { d.Type = "string"; d.Expression = "Patient.name.family.lower()" }, "expression", issue.NotSupported},
+		{"an expression whose types do not fit", func(d *Definition) { d.Expression = "Patient.name.first()" }, "expression", issue.Value},
 		{"a code of the specification", func(d *Definition) { d.Code = "birthdate" }, "code", issue.Duplicate},
 		{"a code of another added one", func(d *Definition) { d.ID = "sp2"; d.URL = "http://x/2" }, "code", issue.Duplicate},
 		{"a url of another added one", func(d *Definition) { d.ID = "sp2"; d.Code = "size" }, "code", issue.Duplicate},

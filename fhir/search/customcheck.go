@@ -120,6 +120,41 @@ func (c *addedCheck) on(t *schema.Type) {
 		c.found(issue.Value, "SearchParameter.expression", "the expression says nothing about %s", t.Name)
 	case p.Kind != KindComposite && p.simple:
 		c.selects(t, p)
+	case p.Kind != KindComposite:
+		c.computes(t, p)
+	}
+}
+
+// impure are functions whose result is no matter of the resource alone: keys would not stay true.
+var impure = []string{"resolve", "now", "today", "timeOfDay", "memberOf", "subsumes", "subsumedBy", "conformsTo"}
+
+// computes looks at an expression outside the simple subset: that it asks for nothing but the resource,
+// and that what it gives are elements that the parameter's type reads, or one truth for a token.
+func (c *addedCheck) computes(t *schema.Type, p *Param) {
+	const at = "SearchParameter.expression"
+	asksType := map[fhirpath.Node]bool{} // resolve() of `resolve() is Patient`, which reads the reference alone
+	fhirpath.Walk(p.expr.AST(), func(n fhirpath.Node) bool {
+		switch n := n.(type) {
+		case *fhirpath.TypeTest:
+			asksType[n.X] = n.Op == "is"
+		case *fhirpath.Call:
+			if slices.Contains(impure, n.Name) && !asksType[n] {
+				c.found(issue.NotSupported, at, "%s() asks for more than the resource itself, which no index can keep true", n.Name)
+			}
+		}
+		return true
+	})
+	static, errs := p.expr.Check(fhirpath.CheckParams{Context: fhirpath.Static{FHIR: []schema.ID{t.ID}}})
+	for _, err := range errs {
+		c.found(issue.Value, at, "on %s: %s", t.Name, short(err.Error()))
+	}
+	for _, kind := range static.System {
+		if kind != fhirpath.Boolean || c.kind != KindToken {
+			c.found(issue.NotSupported, at, "on %s: the expression computes a %s; a search parameter selects elements, or is a token that says true or false", t.Name, static)
+		}
+	}
+	if len(errs) == 0 && !static.Open && len(static.System) == 0 && !slices.ContainsFunc(static.FHIR, func(id schema.ID) bool { return c.kind.reads(schema.ByID(id)) }) {
+		c.found(issue.Value, at, "on %s: the expression gives no element that a %s parameter reads", t.Name, c.kind)
 	}
 }
 

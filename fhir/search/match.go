@@ -108,9 +108,13 @@ func (m *matcher) item(it fhirpath.Item) bool {
 	return m.node(it.Node())
 }
 
-// eval gives the elements that p's expression selects.
+// eval gives the elements that p's expression selects. Of an added parameter an expression that fails on a resource, as
+// single() of two, gives nothing: it must not keep the resource from being written.
 func (p *Param) eval(root element.Node) (fhirpath.Collection, error) {
 	items, err := p.expr.Eval(&fhirpath.Env{FilterAs: true}, root)
+	if err != nil && p.Added {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("search parameter %s of %s: %w", p.Code, p.Type, err)
 	}
