@@ -30,7 +30,7 @@ func (s *Service) VerifyIndex(ctx context.Context, key store.Key, progress func(
 	return IndexReport{Type: key.Type, Checked: v.Checked, Differ: v.Differ, Extra: v.Extra}, translateIndex(err)
 }
 
-// RepairIndex puts what resources lack, and then verifies. It is repeated without harm.
+// RepairIndex puts what resources lack, takes away what stands for nobody, and then verifies. It is repeated without harm.
 func (s *Service) RepairIndex(ctx context.Context, key store.Key, progress func(checked int)) (IndexReport, error) {
 	p := store.ReindexParams{Type: key.Type, Limit: reindexSlice}
 	if key.ID != "" {
@@ -46,6 +46,11 @@ func (s *Service) RepairIndex(ctx context.Context, key store.Key, progress func(
 		progress(checked)
 		if p.After = page.Next; p.After == "" {
 			break
+		}
+	}
+	if key.ID == "" {
+		if _, err := s.store.Verify(ctx, store.VerifyParams{Type: key.Type, Mend: true}); err != nil {
+			return IndexReport{}, translateIndex(err)
 		}
 	}
 	report, err := s.VerifyIndex(ctx, key, func(int) {})

@@ -186,7 +186,7 @@ func (r *reindexRun) current(context.Context) error {
 func (r *reindexRun) verify(ctx context.Context) (verified, wrong int, err error) {
 	for _, typ := range r.types {
 		progress := func(n int) { r.t.Report(r.percentDone(r.total+verified+n), 100, "verifying "+typ) }
-		v, err := r.s.store.Verify(ctx, store.VerifyParams{Type: typ, Params: r.params[typ], Progress: progress})
+		v, err := r.s.store.Verify(ctx, store.VerifyParams{Type: typ, Params: r.params[typ], Mend: true, Progress: progress})
 		if err != nil {
 			return verified, wrong, err
 		}

@@ -14,7 +14,7 @@ func reindexDefinition() *interaction.OperationDefinition {
 	return &interaction.OperationDefinition{
 		Name: "reindex", URL: "urn:meridian:operation:Resource-reindex", System: true, Type: true, Instance: true, AffectsState: true,
 		Params: []interaction.OperationParameter{
-			{Name: "mode", Max: 1, Type: "code", Documentation: "verify (the default) compares and changes nothing; repair puts what is missing, and compares then"},
+			{Name: "mode", Max: 1, Type: "code", Documentation: "verify (the default) compares and changes nothing; repair puts what is missing, takes away what stands for nobody, and compares then"},
 			{Name: "type", Type: "code", Documentation: "On the system: the resource types; all that are stored when it is not sent"},
 			{Name: "agrees", Out: true, Min: 1, Max: 1, Type: "boolean", Documentation: "Nothing differs and nothing is too many"},
 			{Name: "result", Out: true, Documentation: "One for each type", Parts: []interaction.OperationParameter{

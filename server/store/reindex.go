@@ -30,7 +30,7 @@ type Reindexer interface {
 	// loses nothing. On MongoDB the first call after a PutCatalog waits until every process has seen it.
 	Reindex(ctx context.Context, p ReindexParams) (ReindexPage, error)
 	// Verify compares the stored keys of all resources of a type with those that Index gives, and
-	// changes nothing; ErrCatalog when the catalog changed meanwhile.
+	// changes nothing unless it is asked to; ErrCatalog when the catalog changed meanwhile.
 	Verify(ctx context.Context, p VerifyParams) (Verification, error)
 }
 
@@ -73,6 +73,9 @@ type ReindexPage struct {
 type VerifyParams struct {
 	Type   string
 	Params []string // as in ReindexParams
+	// Mend removes, once they are counted, keys that stand for no resource; Verify is then the one that finds
+	// none. What resources lack is Reindex's to put. Where keys stand in the resources Reindex replaces both.
+	Mend bool
 	// Progress hears now and then how many resources were compared; nil for none.
 	Progress func(checked int)
 }

@@ -166,8 +166,8 @@ func (v *comparer) close() {
 	}
 }
 
-// compare gives the keys that the resource lacks; they stand in pr.new until the next call.
-func (v *comparer) compare(number uint64, id string, body []byte) ([]*keyOp, error) {
+// encode puts the keys that a resource should have into pr.new.
+func (v *comparer) encode(number uint64, id string, body []byte) (*keySet, error) {
 	facts, err := v.pr.store.options.Index(body)
 	if err == nil {
 		err = checkFacts(facts)
@@ -176,10 +176,17 @@ func (v *comparer) compare(number uint64, id string, body []byte) ([]*keyOp, err
 		return nil, fmt.Errorf("index: %w", err)
 	}
 	set := v.pr.new
-	set.buf, set.ops, v.lacks = set.buf[:0], set.ops[:0], v.lacks[:0]
-	if err := v.pr.encoder.encode(set, v.typ, number, id, facts); err != nil {
+	set.buf, set.ops = set.buf[:0], set.ops[:0]
+	return set, v.pr.encoder.encode(set, v.typ, number, id, facts)
+}
+
+// compare gives the keys that the resource lacks; they stand in pr.new until the next call.
+func (v *comparer) compare(number uint64, id string, body []byte) ([]*keyOp, error) {
+	set, err := v.encode(number, id, body)
+	if err != nil {
 		return nil, err
 	}
+	v.lacks = v.lacks[:0]
 	names := v.paramNames()
 	for i := range set.ops {
 		op := &set.ops[i]
@@ -235,13 +242,7 @@ func listOf(key []byte) (l listName, err error) {
 // stands looks for a key of a set, and whether it has the value that it should.
 func (v *comparer) stands(set *keySet, op *keyOp) (there, same bool, err error) {
 	if op.plain {
-		if v.points == nil {
-			if v.points, err = v.db.NewIter(nil); err != nil {
-				return false, false, err
-			}
-		}
-		p, run, err := find(v.points, set.key(op), v.run)
-		v.run = run
+		p, _, err := v.point(set.key(op))
 		return p.member(), p.member() && p.consistent(), err
 	}
 	got, closer, err := v.db.Get(set.key(op))
@@ -253,6 +254,17 @@ func (v *comparer) stands(set *keySet, op *keyOp) (there, same bool, err error) 
 	}
 	defer closer.Close()
 	return true, string(got) == string(set.value(op)), nil
+}
+
+// point looks a point up.
+func (v *comparer) point(key []byte) (p membership, run []interval, err error) {
+	if v.points == nil {
+		if v.points, err = v.db.NewIter(nil); err != nil {
+			return p, nil, err
+		}
+	}
+	p, v.run, err = find(v.points, key, v.run)
+	return p, v.run, err
 }
 
 // progressVerify is how often Verify reports, in resources.
@@ -272,57 +284,80 @@ func (s *Store) Verify(ctx context.Context, p store.VerifyParams) (out store.Ver
 	defer snapshot.Close()
 	v := &comparer{db: snapshot, pr: s.newPreparer(), typ: t, wanted: s.wantedParams(t, p.Params), counts: map[listName]int{}}
 	defer v.close()
-	prefix := idKey(nil, t.number, "")
-	iter, err := snapshot.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
-	if err != nil {
-		return out, fmt.Errorf("verify %s: %w", p.Type, err)
-	}
-	defer iter.Close()
-	for iter.First(); iter.Valid(); iter.Next() {
-		if err := errors.Join(ctx.Err(), v.verifyOne(iter, prefix, &out)); err != nil {
-			return out, fmt.Errorf("verify %s: %w", p.Type, err)
+	err = v.resources(ctx, func(number uint64, id string, body []byte) error {
+		lacks, err := v.compare(number, id, body)
+		if out.Checked++; len(lacks) > 0 {
+			out.Differ++
 		}
 		if p.Progress != nil && out.Checked%progressVerify == 0 {
 			p.Progress(out.Checked)
 		}
+		return err
+	})
+	if err != nil {
+		return out, fmt.Errorf("verify %s: %w", p.Type, err)
 	}
-	if err := errors.Join(iter.Error(), v.extra(ctx, &out)); err != nil {
+	lists, err := v.extra(ctx, &out)
+	if err != nil {
 		return out, fmt.Errorf("verify %s: %w", p.Type, err)
 	}
 	if s.catalog.Load().Generation != before.Generation {
 		return out, store.ErrCatalog
 	}
+	for _, list := range lists {
+		if !p.Mend {
+			break
+		}
+		extras, err := v.extras(ctx, list)
+		if err == nil && len(extras) > 0 {
+			err = s.removeExtras(ctx, t, extras)
+		}
+		if err != nil {
+			return out, fmt.Errorf("mend %s: %w", p.Type, err)
+		}
+	}
 	return out, nil
 }
 
-// verifyOne compares the resource that an I key names.
-func (v *comparer) verifyOne(iter *pebble.Iterator, prefix []byte, out *store.Verification) error {
-	if len(iter.Value()) != numberLen {
-		return fmt.Errorf("id: %w", errCorrupt)
-	}
-	number, id := numberAt(iter.Value()), string(iter.Key()[len(prefix):])
-	record, closer, err := v.db.Get(bodyKey(nil, number))
+// resources calls f for every resource of the type that is not deleted.
+func (v *comparer) resources(ctx context.Context, f func(number uint64, id string, body []byte) error) error {
+	prefix := idKey(nil, v.typ.number, "")
+	iter, err := v.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
 	if err != nil {
-		return fmt.Errorf("resource %d: %w", number, err)
-	}
-	defer closer.Close()
-	h, body, err := cutHeader(record)
-	if err != nil || h.deleted {
 		return err
 	}
-	lacks, err := v.compare(number, id, body)
-	if err != nil {
-		return fmt.Errorf("resource %d: %w", number, err)
+	defer iter.Close()
+	for iter.First(); iter.Valid() && ctx.Err() == nil; iter.Next() {
+		if len(iter.Value()) != numberLen {
+			return fmt.Errorf("id: %w", errCorrupt)
+		}
+		number := numberAt(iter.Value())
+		record, closer, err := v.db.Get(bodyKey(nil, number))
+		if err != nil {
+			return fmt.Errorf("resource %d: %w", number, err)
+		}
+		h, body, err := cutHeader(record)
+		if err == nil && !h.deleted {
+			err = f(number, string(iter.Key()[len(prefix):]), body)
+		}
+		if err = errors.Join(err, closer.Close()); err != nil {
+			return fmt.Errorf("resource %d: %w", number, err)
+		}
 	}
-	if out.Checked++; len(lacks) > 0 {
-		out.Differ++
-	}
-	return nil
+	return errors.Join(iter.Error(), ctx.Err())
 }
 
 // extra counts what stands in the lists beyond what was found to stand there rightly: no two
-// resources share a key.
-func (v *comparer) extra(ctx context.Context, out *store.Verification) error {
+// resources share a key. It gives the lists where there are any.
+func (v *comparer) extra(ctx context.Context, out *store.Verification) (lists [][]byte, err error) {
+	look := func(prefix []byte, right int) error {
+		n, err := v.extraIn(ctx, prefix, right)
+		if n > 0 {
+			lists = append(lists, prefix)
+		}
+		out.Extra += n
+		return err
+	}
 	names := v.pr.store.names
 	names.mu.RLock()
 	params := make([]*paramName, 0, len(v.typ.params))
@@ -335,18 +370,19 @@ func (v *comparer) extra(ctx context.Context, out *store.Verification) error {
 			continue
 		}
 		for _, prefix := range (droppedParam{v.typ.number, p.number}).prefixes() {
-			if err := v.extraIn(ctx, prefix, v.counts[listName{prefix[0], p.number}], out); err != nil {
-				return err
+			if err := look(prefix, v.counts[listName{prefix[0], p.number}]); err != nil {
+				return nil, err
 			}
 		}
 	}
-	return v.extraIn(ctx, appendNum([]byte{prefixAll}, v.typ.number), v.counts[listName{family: prefixAll}], out)
+	return lists, look(appendNum([]byte{prefixAll}, v.typ.number), v.counts[listName{family: prefixAll}])
 }
 
-func (v *comparer) extraIn(ctx context.Context, prefix []byte, right int, out *store.Verification) error {
+// extraIn counts the keys with a prefix beyond those that are right.
+func (v *comparer) extraIn(ctx context.Context, prefix []byte, right int) (int, error) {
 	iter, err := v.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer iter.Close()
 	n := 0
@@ -354,11 +390,10 @@ func (v *comparer) extraIn(ctx context.Context, prefix []byte, right int, out *s
 		points := 1
 		if prefix[0] == prefixPosting {
 			if points, err = countPoints(iter.Key(), iter.Value()); err != nil {
-				return err
+				return 0, err
 			}
 		}
 		n += points
 	}
-	out.Extra += n - right
-	return errors.Join(iter.Error(), ctx.Err())
+	return n - right, errors.Join(iter.Error(), ctx.Err())
 }

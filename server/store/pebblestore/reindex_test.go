@@ -1,7 +1,10 @@
 package pebblestore
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -187,8 +190,89 @@ func TestVerifyFindsDamage(t *testing.T) {
 			if got, err := s.Verify(t.Context(), store.VerifyParams{Type: "Patient"}); err != nil || got != (store.Verification{Checked: 3, Extra: c.extra}) {
 				t.Errorf("after a walk: %+v, %v", got, err)
 			}
+			if got, err := s.Verify(t.Context(), store.VerifyParams{Type: "Patient", Mend: true}); err != nil || got.Extra != c.extra {
+				t.Errorf("what is mended: %+v, %v", got, err)
+			}
+			if got, err := s.Verify(t.Context(), store.VerifyParams{Type: "Patient"}); err != nil || got != (store.Verification{Checked: 3}) {
+				t.Errorf("mended: %+v, %v", got, err)
+			}
+			if err := s.Check(t.Context()); err != nil {
+				t.Error(err)
+			}
 		})
 	}
+}
+
+// Keys that a resource does not give are taken away whatever form they stand in: by themselves, within a run, as a range; those of others stay.
+func TestMendTakesAwayWhatNobodyGives(t *testing.T) {
+	x := &wide{}
+	s, err := Open(Options{Dir: "db", FS: vfs.NewMem(), Index: x.index, IndexVersion: "1", MemTableBytes: 256 << 10, CacheBytes: 2 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	commitAll := func(from, to int) {
+		var p store.CommitParams
+		for i := from; i < to; i++ {
+			w := shoe(fmt.Sprintf("p%02d", i), 1)
+			w.Facts = append(w.Facts, storetest.Span("date", "100", "200", "u"))
+			p.Writes = append(p.Writes, w.Write())
+		}
+		for i := range p.Writes {
+			if p.Writes[i].Facts, err = x.index(p.Writes[i].Body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Commit(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commitAll(0, 20) // runs of twenty
+	commitAll(20, 21)
+	x.narrow = true // from now on every third resource gives nothing but its code
+	got, err := s.Verify(t.Context(), store.VerifyParams{Type: "Patient", Mend: true})
+	if err != nil || got.Checked != 21 || got.Extra < 7*4 || got.Extra > 7*8 { // of each two points, the range twice, at most a wide one twice, the forward value
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := s.Reindex(t.Context(), store.ReindexParams{Type: "Patient", Limit: 100}); err != nil { // which parameters a resource has
+		t.Error(err)
+	}
+	if got, err := s.Verify(t.Context(), store.VerifyParams{Type: "Patient"}); err != nil || got != (store.Verification{Checked: 21}) {
+		t.Errorf("mended: %+v, %v", got, err)
+	}
+	if n := len(found(t, s, "Patient", shoePoint)); n != 14 {
+		t.Errorf("%d found of the 14 that give the key", n)
+	}
+	if err := s.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// wide gives all facts; when it is narrow, of every third resource the code alone.
+type wide struct{ narrow bool }
+
+func (x *wide) index(body []byte) (*search.Facts, error) {
+	all, err := storetest.Index(body)
+	var r struct{ ID string }
+	if err := errors.Join(err, json.Unmarshal(body, &r)); err != nil {
+		return nil, err
+	}
+	n, err := strconv.Atoi(r.ID[1:])
+	if err != nil || !x.narrow || n%3 != 0 {
+		return all, err
+	}
+	facts := &search.Facts{}
+	for _, k := range all.Keys {
+		if k.Param == "code" {
+			facts.Keys = append(facts.Keys, k)
+		}
+	}
+	for _, f := range all.Forward {
+		if f.Param == "code" {
+			facts.Forward = append(facts.Forward, f)
+		}
+	}
+	return facts, nil
 }
 
 // harm changes the first key that damage takes.
