@@ -45,7 +45,7 @@ func (s *service) open(ctx context.Context, address string) (transfer.Service, f
 	}
 	a := &app{offline: true, alone: true, log: newLogger(os.Stderr, "warn"), access: newAccessLog("off"), zone: zone, metrics: prometheus.NewRegistry(),
 		c: &serveCommand{Data: s.Data, MongoDB: s.MongoDB, Database: s.Database, MongoDBTransactions: s.MongoDBTransactions, BaseURL: s.BaseURL, FullText: s.FullText,
-			Integrity: s.Integrity, CacheSize: s.CacheSize, BodyLimit: transfer.MaxLine, Timeout: offlineTime}}
+			Integrity: s.Integrity, Validation: "off", CacheSize: s.CacheSize, BodyLimit: transfer.MaxLine, Timeout: offlineTime}}
 	handler := a.handler()
 	if err := a.open(ctx); err != nil {
 		if a.store != nil {

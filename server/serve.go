@@ -159,9 +159,13 @@ func (a *app) ops(w http.ResponseWriter, r *http.Request) {
 // open opens the store and starts what needs it.
 func (a *app) open(ctx context.Context) error {
 	start := time.Now()
-	integrity, err := interaction.ParseIntegrity(a.c.Integrity)
+	integrity, err := interaction.ParsePolicies(a.c.Integrity)
 	if err != nil {
 		return fmt.Errorf("--integrity: %w", err)
+	}
+	validation, err := interaction.ParsePolicies(a.c.Validation)
+	if err != nil {
+		return fmt.Errorf("--validation: %w", err)
 	}
 	packages, err := a.readPackages()
 	if err != nil {
@@ -183,7 +187,7 @@ func (a *app) open(ctx context.Context) error {
 		limits.ConditionalDelete = a.c.ConditionalDeleteLimit
 	}
 	service, err := interaction.New(interaction.Options{Store: a.store, Registry: a.registry, BaseURL: a.c.BaseURL, Zone: a.zone, CursorKey: key,
-		Version: version, Operations: operation.List(), Limits: limits, Reindexing: a.startReindex, Integrity: integrity, Terminology: codes, SlowSearch: a.c.SlowTime, Logger: a.log})
+		Version: version, Operations: operation.List(), Limits: limits, Reindexing: a.startReindex, Integrity: integrity, Validation: validation, Judge: operation.Judge(), Terminology: codes, SlowSearch: a.c.SlowTime, Logger: a.log})
 	if err != nil {
 		return err
 	}

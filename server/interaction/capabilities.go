@@ -169,7 +169,7 @@ func (s *Service) resourceCapability(typ string, reverse map[string][]string) Ca
 	if s.limits.ConditionalDelete > 1 {
 		r.ConditionalDelete = "multiple"
 	}
-	if s.policies.of(typ) == IntegrityEnforce {
+	if s.policies.of(typ) == PolicyEnforce {
 		r.ReferencePolicy = append(r.ReferencePolicy, "enforced")
 	}
 	for _, code := range typeInteractions {

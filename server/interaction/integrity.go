@@ -23,29 +23,29 @@ import (
 // the policy is enforce, the commit makes sure of that (store.CommitParams.NoMatch), so
 // that a new reference and the delete of its target do not pass each other.
 
-// Policy is what is done about a reference that names nothing, or a delete that would leave one.
+// Policy is what is done about a reference that names nothing, about a delete that would leave one, or about what validation finds.
 type Policy uint8
 
 const (
-	// IntegrityOff: nothing is looked at.
-	IntegrityOff Policy = iota
-	// IntegrityWarn: it is done, and the answer says so.
-	IntegrityWarn
-	// IntegrityEnforce: it is refused: 422 for a write, 409 for a delete.
-	IntegrityEnforce
+	// PolicyOff: nothing is looked at.
+	PolicyOff Policy = iota
+	// PolicyWarn: it is done, and the answer says so.
+	PolicyWarn
+	// PolicyEnforce: it is refused: 422 for a write, 409 for a delete.
+	PolicyEnforce
 )
 
-// Integrity is the policy of every resource type; the zero value is off.
-type Integrity struct {
+// Policies are the policy of every resource type; the zero value is off.
+type Policies struct {
 	Default Policy
 	Types   map[string]Policy
 }
 
-var policyNames = map[string]Policy{"off": IntegrityOff, "warn": IntegrityWarn, "enforce": IntegrityEnforce}
+var policyNames = map[string]Policy{"off": PolicyOff, "warn": PolicyWarn, "enforce": PolicyEnforce}
 
-// ParseIntegrity reads "warn" or "off,Patient=enforce,Observation=warn".
-func ParseIntegrity(text string) (Integrity, error) {
-	out := Integrity{Types: map[string]Policy{}}
+// ParsePolicies reads "warn" or "off,Patient=enforce,Observation=warn".
+func ParsePolicies(text string) (Policies, error) {
+	out := Policies{Types: map[string]Policy{}}
 	for part := range strings.SplitSeq(text, ",") {
 		typ, name, typed := strings.Cut(strings.TrimSpace(part), "=")
 		if !typed {
@@ -67,7 +67,10 @@ func ParseIntegrity(text string) (Integrity, error) {
 	return out, nil
 }
 
-func (i *Integrity) of(typ string) Policy {
+// off says that nothing is looked at, whatever the type.
+func (i *Policies) off() bool { return i.Default == PolicyOff && len(i.Types) == 0 }
+
+func (i *Policies) of(typ string) Policy {
 	if p, ok := i.Types[typ]; ok {
 		return p
 	}
@@ -78,9 +81,9 @@ func (i *Integrity) of(typ string) Policy {
 // of, and gives the warnings of each write. at names the place of a write in a bundle; nil for a single one.
 // Issue codes: business-rule (422) for references that name nothing; conflict (409) for resources that are referred to.
 func (s *Service) integrity(ctx context.Context, p *store.CommitParams, at func(write int) string) ([][]issue.Issue, error) {
-	warnings := make([][]issue.Issue, len(p.Writes))
-	if s.policies.Default == IntegrityOff && len(s.policies.Types) == 0 {
-		return warnings, nil
+	warnings, err := s.validation(ctx, p, at)
+	if err != nil || s.policies.off() {
+		return warnings, err
 	}
 	c := &integrityCheck{s: s, p: p, at: at, warnings: warnings, written: make(map[store.Key]bool, len(p.Writes))}
 	for i := range p.Writes {
@@ -121,7 +124,7 @@ func (c *integrityCheck) found(write int, code issue.Code, id, text, expression 
 		expression = c.at(write) + place
 	}
 	is := issue.Issue{Severity: issue.Warning, Code: code, ID: id, Text: text, Expression: expression, Offset: issue.NoOffset}
-	if c.s.policies.of(c.p.Writes[write].Type) == IntegrityEnforce {
+	if c.s.policies.of(c.p.Writes[write].Type) == PolicyEnforce {
 		is.Severity = issue.SevError
 		if len(c.failed.Issues) < maxIntegrityIssues {
 			c.failed.Issues = append(c.failed.Issues, is)
@@ -148,7 +151,7 @@ func (c *integrityCheck) references(ctx context.Context) error {
 	for i := range c.p.Writes {
 		w := &c.p.Writes[i]
 		policy := c.s.policies.of(w.Type)
-		if w.Body == nil || policy == IntegrityOff {
+		if w.Body == nil || policy == PolicyOff {
 			continue
 		}
 		list, err := c.s.pointings(i, w)
@@ -163,7 +166,7 @@ func (c *integrityCheck) references(ctx context.Context) error {
 			if !known {
 				keys = append(keys, r.to)
 			}
-			required[r.to] = enforce || policy == IntegrityEnforce
+			required[r.to] = enforce || policy == PolicyEnforce
 			all = append(all, r)
 		}
 	}
@@ -227,9 +230,9 @@ func (c *integrityCheck) deletes(ctx context.Context) error {
 	var writes []int
 	for i := range c.p.Writes {
 		w := &c.p.Writes[i]
-		if policy := c.s.policies.of(w.Type); w.Body == nil && policy != IntegrityOff {
+		if policy := c.s.policies.of(w.Type); w.Body == nil && policy != PolicyOff {
 			all, writes = append(all, w.Key), append(writes, i)
-			if policy == IntegrityEnforce {
+			if policy == PolicyEnforce {
 				enforced = append(enforced, w.Key)
 			}
 		}

@@ -76,7 +76,11 @@ type Options struct {
 	// the same is none. Nil: nobody indexes, and added search parameters stay pending.
 	Reindexing func(ctx context.Context, generation uint64) error
 	// Integrity is what is done about references that name nothing. Default: nothing.
-	Integrity Integrity
+	Integrity Policies
+	// Validation is what is done about errors that Judge finds in what is written. Default: nothing is looked at.
+	Validation Policies
+	// Judge validates; needed where Validation is not off.
+	Judge Judge
 	// Terminology that the Registry asks. Default: one that knows the official definitions and what is stored.
 	Terminology *Terminology
 }
@@ -135,7 +139,9 @@ type Service struct {
 	log         *slog.Logger
 	cursors     sealer
 	operations  *operations
-	policies    Integrity
+	policies    Policies
+	validate    Policies
+	judge       Judge
 	terminology *Terminology
 	referring   func() map[string][]referringParam // by type referred to
 	inFlight    inFlight
@@ -190,7 +196,10 @@ func New(o Options) (*Service, error) {
 	if s.operations, err = newOperations(o.Operations); err != nil {
 		return nil, err
 	}
-	s.policies = o.Integrity
+	s.policies, s.validate, s.judge = o.Integrity, o.Validation, o.Judge
+	if s.judge == nil && !s.validate.off() {
+		return nil, errors.New("interaction: Validation needs a Judge")
+	}
 	if s.terminology = o.Terminology; s.terminology == nil {
 		s.terminology = NewTerminology(TerminologyOptions{})
 	}

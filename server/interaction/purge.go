@@ -43,4 +43,4 @@ func (s *Service) Purge(ctx context.Context, keys []store.Key) error {
 }
 
 // Enforces says that references to a type must name something: what would leave others dangling is refused.
-func (s *Service) Enforces(typ string) bool { return s.policies.of(typ) == IntegrityEnforce }
+func (s *Service) Enforces(typ string) bool { return s.policies.of(typ) == PolicyEnforce }

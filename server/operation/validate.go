@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"meridian/fhir/definitions"
 	"meridian/fhir/element"
 	"meridian/fhir/issue"
 	"meridian/fhir/search"
@@ -29,8 +30,22 @@ func validateDefinition() *interaction.OperationDefinition {
 type validation struct{ validator *validate.Validator }
 
 func newValidation() operation {
-	v := &validation{validate.New(validate.Options{Source: posted{}, Codes: known{}})}
+	v := &validation{newValidator()}
 	return operation{validateDefinition(), v.run}
+}
+
+// newValidator gives a validator that reads definitions and terminology of the service in the context.
+func newValidator() *validate.Validator {
+	return validate.New(validate.Options{Source: posted{}, Codes: known{}})
+}
+
+// Judge validates what is written: interaction.Options.Judge.
+func Judge() interaction.Judge { return onWrite{newValidator()} }
+
+type onWrite struct{ validator *validate.Validator }
+
+func (j onWrite) Judge(ctx context.Context, s *interaction.Service, root element.Node) ([]issue.Issue, error) {
+	return j.validator.Validate(context.WithValue(ctx, serviceKey{}, s), root, validate.Params{})
 }
 
 // run answers 200 whatever it finds.
@@ -117,7 +132,7 @@ func (posted) Definition(ctx context.Context, kind, canonical string) ([]byte, b
 	}
 	url, version, versioned := strings.Cut(canonical, "|")
 	// A url that R4 itself defines is not looked for, unless a version is named: the specification is not replaced by what is posted.
-	if !versioned && strings.HasPrefix(url, "http://hl7.org/fhir/") {
+	if _, official := new(definitions.Set).Find(kind, url); official && !versioned {
 		return nil, false
 	}
 	all := []search.Pair{{Name: "url", Value: search.Escape(url)}}

@@ -15,7 +15,7 @@ import (
 func TestADeleteAndNewReferencesThatRace(t *testing.T) {
 	for _, b := range backends(t) {
 		t.Run(b.name, func(t *testing.T) {
-			srv := newServerOf(t, b, interaction.Options{Integrity: interaction.Integrity{Default: interaction.IntegrityEnforce}}, rest.Options{})
+			srv := newServerOf(t, b, interaction.Options{Integrity: interaction.Policies{Default: interaction.PolicyEnforce}}, rest.Options{})
 			if !srv.store.Transactions() && b.name == "mongodb" {
 				t.Skip("SKIPPED on a standalone MongoDB: without transactions it cannot promise it")
 			}
@@ -50,7 +50,7 @@ func TestADeleteAndNewReferencesThatRace(t *testing.T) {
 
 // A delete that is refused names at most ten of those that refer to it, of whatever type.
 func TestReferrersAreNamed(t *testing.T) {
-	srv := newServerOf(t, mapBackend, interaction.Options{Integrity: interaction.Integrity{Types: map[string]interaction.Policy{"Patient": interaction.IntegrityEnforce}}}, rest.Options{})
+	srv := newServerOf(t, mapBackend, interaction.Options{Integrity: interaction.Policies{Types: map[string]interaction.Policy{"Patient": interaction.PolicyEnforce}}}, rest.Options{})
 	put := func(typ, id, rest string) {
 		t.Helper()
 		if rec := ask(srv.handler, "PUT", "/fhir/"+typ+"/"+id, `{"resourceType":"`+typ+`","id":"`+id+`"`+rest+`}`); rec.Code != http.StatusCreated {
@@ -79,7 +79,7 @@ func TestReferrersAreNamed(t *testing.T) {
 
 func TestParseIntegrity(t *testing.T) {
 	for text, ok := range map[string]bool{"off": true, "warn": true, "enforce, Patient=off": true, "off,Patient=enforce,Observation=warn": true, "": false, "yes": false, "Patinet=warn": false, "Patient=maybe": false} {
-		if _, err := interaction.ParseIntegrity(text); (err == nil) != ok {
+		if _, err := interaction.ParsePolicies(text); (err == nil) != ok {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

@@ -119,9 +119,9 @@ func BenchmarkCreateWith(b *testing.B) {
 		name   string
 		policy interaction.Policy
 		key    bool
-	}{{"nothing", interaction.IntegrityOff, false}, {"warn", interaction.IntegrityWarn, false}, {"enforce", interaction.IntegrityEnforce, false}, {"key", interaction.IntegrityOff, true}} {
+	}{{"nothing", interaction.PolicyOff, false}, {"warn", interaction.PolicyWarn, false}, {"enforce", interaction.PolicyEnforce, false}, {"key", interaction.PolicyOff, true}} {
 		b.Run(c.name, func(b *testing.B) {
-			srv := newServerOf(b, backend{"pebble", openPebble}, interaction.Options{Integrity: interaction.Integrity{Default: c.policy}}, rest.Options{})
+			srv := newServerOf(b, backend{"pebble", openPebble}, interaction.Options{Integrity: interaction.Policies{Default: c.policy}}, rest.Options{})
 			srv.clock.Set(time.Now())
 			ask(srv.handler, "PUT", "/fhir/Patient/p", `{"resourceType":"Patient","id":"p"}`)
 			b.ReportAllocs()
@@ -142,7 +142,7 @@ func BenchmarkCreateWith(b *testing.B) {
 
 // BenchmarkDeleteEnforced measures a delete that looks at all types that may refer to a Patient.
 func BenchmarkDeleteEnforced(b *testing.B) {
-	srv := newServerOf(b, backend{"pebble", openPebble}, interaction.Options{Integrity: interaction.Integrity{Default: interaction.IntegrityEnforce}}, rest.Options{})
+	srv := newServerOf(b, backend{"pebble", openPebble}, interaction.Options{Integrity: interaction.Policies{Default: interaction.PolicyEnforce}}, rest.Options{})
 	for b.Loop() {
 		ask(srv.handler, "PUT", "/fhir/Patient/p", `{"resourceType":"Patient","id":"p"}`)
 		if rec := ask(srv.handler, "DELETE", "/fhir/Patient/p", ""); rec.Code != http.StatusNoContent {

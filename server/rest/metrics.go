@@ -24,8 +24,8 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 			Help: "Requests by interaction, resource type (empty where there is none) and HTTP status."}, []string{"interaction", "type", "status"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "meridian_http_request_seconds",
 			Help: "Time to answer in seconds by interaction.", Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 14)}, []string{"interaction"}),
-		warnings: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "meridian_integrity_warnings_total",
-			Help: "References that name nothing, and deletes of what is referred to, where the policy is warn."}, []string{"interaction"}),
+		warnings: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "meridian_write_warnings_total",
+			Help: "Where the policy is warn: references that name nothing, deletes of what is referred to, errors that validation finds."}, []string{"interaction"}),
 	}
 	reg.MustRegister(m.requests, m.seconds, m.warnings)
 	return m

@@ -70,7 +70,7 @@ func newServerOf(t testing.TB, b backend, with interaction.Options, o rest.Optio
 	var ids atomic.Int64
 	s.service, err = interaction.New(interaction.Options{
 		Store: s.store, Registry: registry, BaseURL: base, Clock: clock.Now, Zone: zone, CursorKey: []byte("test"), Version: "test", Limits: with.Limits, Operations: operation.List(),
-		NewID: func() string { return "id-" + strconv.FormatInt(ids.Add(1), 10) }, Integrity: with.Integrity, Terminology: codes, Reindexing: s.startReindex,
+		NewID: func() string { return "id-" + strconv.FormatInt(ids.Add(1), 10) }, Integrity: with.Integrity, Validation: with.Validation, Judge: operation.Judge(), Terminology: codes, Reindexing: s.startReindex,
 	})
 	if err != nil {
 		t.Fatal(err)

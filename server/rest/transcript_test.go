@@ -42,7 +42,7 @@ var update = flag.Bool("update", false, "rewrite the responses in testdata/http 
 // Every request takes one second; the first comes at 2026-01-01T00:00:00Z.
 // Ids are id-1, id-2, …. Bodies of one line are shown indented. Cursors stand
 // as <cursor n>, and a request may name one. "needs: transactions" in the
-// comment leaves the transcript out on a store without them; "integrity: …" and
+// comment leaves the transcript out on a store without them; "integrity: …", "validation: …" and
 // "conditional delete: n" are settings. The request "RUN jobs" carries out the
 // asynchronous requests that wait, whose tokens stand as <job n>.
 func TestTranscripts(t *testing.T) {
@@ -107,7 +107,10 @@ func settings(t *testing.T, comment string) (o interaction.Options) {
 	t.Helper()
 	var err error
 	if m := regexp.MustCompile(`(?m)^integrity: (\S+)$`).FindStringSubmatch(comment); m != nil {
-		o.Integrity, err = interaction.ParseIntegrity(m[1])
+		o.Integrity, err = interaction.ParsePolicies(m[1])
+	}
+	if m := regexp.MustCompile(`(?m)^validation: (\S+)$`).FindStringSubmatch(comment); m != nil {
+		o.Validation, err = interaction.ParsePolicies(m[1])
 	}
 	if m := regexp.MustCompile(`(?m)^conditional delete: (\d+)$`).FindStringSubmatch(comment); m != nil {
 		o.Limits.ConditionalDelete, err = strconv.Atoi(m[1])
