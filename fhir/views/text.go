@@ -55,22 +55,26 @@ func appendItem(dst []byte, i fhirpath.Item) []byte {
 	case fhirpath.Decimal:
 		return append(dst, plain(i)...)
 	case fhirpath.KindQuantity:
-		return appendQuantity(dst, i)
+		q, _ := i.Quantity()
+		return AppendQuantity(dst, q)
 	}
 	return codec.AppendString(dst, plain(i))
 }
 
-// appendQuantity writes a system quantity as FHIR's Quantity.
+// AppendQuantity appends a system quantity as FHIR's Quantity: its unit is a code
+// of UCUM where it can be one, else text.
 // https://hl7.org/fhir/R4/fhirpath.html#quantity
-func appendQuantity(dst []byte, i fhirpath.Item) []byte {
-	q, _ := i.Quantity()
+func AppendQuantity(dst []byte, q fhirpath.Quantity) []byte {
 	dst = append(append(dst, `{"value":`...), q.Value.String()...)
-	if q.Calendar {
-		dst = codec.AppendString(append(dst, `,"unit":`...), q.Unit)
-		return append(dst, '}')
+	unit := codec.AppendString(nil, q.Unit)
+	_, err := codec.Parse(append([]byte(nil), unit...), codec.Options{Type: "code"})
+	switch {
+	case err == nil && !q.Calendar:
+		dst = append(append(dst, `,"system":"http://unitsofmeasure.org","code":`...), unit...)
+	case q.Unit != "":
+		dst = append(append(dst, `,"unit":`...), unit...)
 	}
-	dst = append(dst, `,"system":"http://unitsofmeasure.org","code":`...)
-	return append(codec.AppendString(dst, q.Unit), '}')
+	return append(dst, '}')
 }
 
 // plain is the text of a primitive value.

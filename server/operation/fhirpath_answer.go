@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -11,6 +12,7 @@ import (
 	"meridian/fhir/fhirpath"
 	"meridian/fhir/issue"
 	"meridian/fhir/schema"
+	"meridian/fhir/views"
 )
 
 // Extensions of FHIRPath Lab.
@@ -82,7 +84,11 @@ func (w *pathWriter) result(context string, items fhirpath.Collection, traces []
 	}
 	for _, t := range traces {
 		w.open("trace")
-		w.dst = codec.AppendString(append(w.dst, `,"valueString":`...), t.name)
+		if member, json := partValue(fhirpath.StringItem(t.name)); member != "" {
+			w.dst = append(append(w.dst, `,"valueString":`...), json...)
+		} else { // no string of FHIR
+			w.dst = codec.AppendString(append(w.dst, `,"valueString":`...), strconv.Quote(t.name))
+		}
 		if len(t.items) > 0 {
 			w.dst = append(w.dst, `,"part":[`...)
 			if err := w.items(t.items); err != nil {
@@ -169,39 +175,37 @@ func partValue(i fhirpath.Item) (member string, json []byte) {
 		return "", []byte(`{"name":"` + i.InfoName() + `"}`)
 	case fhirpath.KindQuantity:
 		q, _ := i.Quantity()
-		json = append([]byte(`{"value":`), q.Value.String()...)
-		if !q.Calendar {
-			json = append(json, `,"system":"http://unitsofmeasure.org","code":`...)
-		} else {
-			json = append(json, `,"unit":`...)
-		}
-		return "valueQuantity", append(codec.AppendString(json, q.Unit), '}')
+		json = views.AppendQuantity(nil, q)
 	case fhirpath.Boolean, fhirpath.Integer:
-		return "value" + strings.TrimPrefix(i.TypeName(), "System."), []byte(i.String())
+		json = []byte(i.String())
 	case fhirpath.Decimal:
 		d, _ := i.Decimal()
-		return "valueDecimal", []byte(d.String())
+		json = []byte(d.String())
+	default:
+		if json = systemText(i); json == nil {
+			return "", nil
+		}
 	}
-	return systemText(i)
+	// What FHIR cannot write (T14, a control character, too many digits) has no member.
+	name := itemType(i)
+	if _, err := codec.Parse(slices.Clone(json), codec.Options{Type: name}); err != nil {
+		return "", json
+	}
+	return "value" + strings.ToUpper(name[:1]) + name[1:], json
 }
 
-// systemText gives strings, dates and times; those that FHIR cannot write (T14, an empty string) have no member.
-func systemText(i fhirpath.Item) (member string, json []byte) {
+// systemText gives strings, dates and times; nil for an empty string.
+func systemText(i fhirpath.Item) []byte {
 	text, _ := i.Text()
 	if d, ok := i.DateTime(); ok {
 		text = d.String()
 	} else if t, ok := i.Time(); ok {
 		text = t.String()
 	}
-	json = codec.AppendString(nil, text)
-	name := itemType(i)
 	if text == "" {
-		return "", nil
+		return nil
 	}
-	if _, err := codec.Parse(append([]byte(nil), json...), codec.Options{Type: name}); err != nil {
-		return "", json
-	}
-	return "value" + strings.ToUpper(name[:1]) + name[1:], json
+	return codec.AppendString(nil, text)
 }
 
 // takesValue says that Parameters.parameter.value[x] has the type.

@@ -32,6 +32,9 @@ func TestFHIRPathResults(t *testing.T) {
 		"%resource.id = %rootResource.id":        `{"name":"boolean","valueBoolean":true}`,
 		"getResourceKey()":                       `{"name":"string","valueString":"Patient/x"}`,
 		"defineVariable('a', 2).select(%a * %a)": `{"name":"integer","valueInteger":4}`,
+		"0''":                                    `{"name":"Quantity","valueQuantity":{"value":0}}`,
+		"4 ' mg'":                                `{"name":"Quantity","valueQuantity":{"value":4,"unit":" mg"}}`,
+		"trace('').id":                           `{"name":"trace","valueString":"\"\"","part":[`,
 		"{}":                                     `{"name":"result"}]}`,
 	} {
 		body, err := callFHIRPath(t, s, expression)
