@@ -93,7 +93,7 @@ func (s *Service) deleteSome(ctx context.Context, writes []store.Write, res *Res
 	if s.store.Transactions() {
 		err = s.commitOnce(ctx, params, func() *kept { return keepResult(&after) })
 	} else {
-		err = s.commitNoting(ctx, params)
+		err = s.store.Commit(ctx, params)
 	}
 	if err == nil {
 		*res = after

@@ -190,13 +190,13 @@ var errFirst = errors.New("another request with this key was first")
 func (s *Service) commitOnce(ctx context.Context, p store.CommitParams, answer func() *kept) error {
 	slot := slotOf(ctx)
 	if slot == nil || slot.used {
-		return s.commitNoting(ctx, p)
+		return s.store.Commit(ctx, p)
 	}
 	var err error
 	if p.Receipt, err = s.newReceipt(slot, answer()); err != nil {
 		return err
 	}
-	return slot.committed(s.commitNoting(ctx, p))
+	return slot.committed(s.store.Commit(ctx, p))
 }
 
 // committed notes that the receipt is there, or is another's.

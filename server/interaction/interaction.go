@@ -204,6 +204,7 @@ func New(o Options) (*Service, error) {
 		s.terminology = NewTerminology(TerminologyOptions{})
 	}
 	s.terminology.stored.service.Store(s)
+	s.store = notingStore{o.Store, s}
 	s.referring = sync.OnceValue(s.findReferring)
 	s.slots = make(chan struct{}, s.limits.Transactions)
 	s.bodies.Options.MaxBytes = s.limits.BodyBytes

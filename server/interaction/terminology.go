@@ -238,12 +238,24 @@ func (s *Service) stamped(r *store.Resource) terminology.Resource {
 	}}
 }
 
-// commitNoting commits, and lets terminology and the search parameters know.
-func (s *Service) commitNoting(ctx context.Context, p store.CommitParams) error {
-	err := s.store.Commit(ctx, p)
-	s.terminology.stored.wrote(p.Writes)
+// notingStore tells terminology and the search parameters of every commit of the Service.
+type notingStore struct {
+	store.Store
+	s *Service
+}
+
+func (n notingStore) Commit(ctx context.Context, p store.CommitParams) error {
+	return n.noted(ctx, &p, n.Store.Commit(ctx, p))
+}
+
+func (n notingStore) CommitOrdered(ctx context.Context, p store.CommitParams) error {
+	return n.noted(ctx, &p, n.Store.CommitOrdered(ctx, p))
+}
+
+func (n notingStore) noted(ctx context.Context, p *store.CommitParams, err error) error {
+	n.s.terminology.stored.wrote(p.Writes)
 	if err == nil {
-		s.parametersWritten(ctx, p.Writes)
+		n.s.parametersWritten(ctx, p.Writes)
 	}
 	return err
 }
