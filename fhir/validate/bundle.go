@@ -117,8 +117,18 @@ func (r *run) inside(b element.Node, entries []element.Node, kind string) {
 			r.report(n, issue.SevError, issue.NotFound, "bundle.reference")
 		}
 	}
-	reached := map[int]bool{entries[0].Index(): true}
-	for queue := []int{entries[0].Index()}; len(queue) > 0; queue = queue[1:] {
+	reached := reach(entries[0].Index(), links)
+	for _, e := range entries {
+		if !reached[e.Index()] && e.Child("resource").Valid() {
+			r.report(e, issue.Warning, issue.Informational, "bundle.unreachable")
+		}
+	}
+}
+
+// reach follows links from one entry.
+func reach(first int, links map[int][]int) map[int]bool {
+	reached := map[int]bool{first: true}
+	for queue := []int{first}; len(queue) > 0; queue = queue[1:] {
 		for _, k := range links[queue[0]] {
 			if !reached[k] {
 				reached[k] = true
@@ -126,11 +136,7 @@ func (r *run) inside(b element.Node, entries []element.Node, kind string) {
 			}
 		}
 	}
-	for _, e := range entries {
-		if !reached[e.Index()] && e.Child("resource").Valid() {
-			r.report(e, issue.Warning, issue.Informational, "bundle.unreachable")
-		}
-	}
+	return reached
 }
 
 // mustBeInside are the references of a Composition whose targets a document contains.

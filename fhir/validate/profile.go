@@ -147,7 +147,9 @@ func (l *loader) compile(data []byte) *profile {
 	}
 	p.elements = l.snapshot(sd, p)
 	if len(p.elements) == 0 {
-		p.problems = append(p.problems, "it has neither a snapshot nor a differential on a known base")
+		if len(p.problems) == 0 {
+			p.problems = []string{"it has neither a snapshot nor a differential with a base"}
+		}
 		p.root = &rule{}
 		return p
 	}
