@@ -236,9 +236,9 @@ func allRuns(t *testing.T, s *Store) (all []stretch) {
 		t.Fatal(err)
 	}
 	for iter.First(); iter.Valid(); iter.Next() {
-		rest, ok := iter.Key()[1:], true
+		rest := iter.Key()[1:]
 		for range 3 {
-			_, rest, ok = cutNum(rest)
+			_, rest, _ = cutNum(rest)
 		}
 		_, number, hi, ok := cutPosting(rest)
 		list := string(iter.Key()[:len(iter.Key())-len(hi)-numberLen])
