@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -205,6 +206,49 @@ func TestImportSurvivesKills(t *testing.T) {
 			}
 			server.stop(t)
 		})
+	}
+}
+
+// An export that is killed with signal 9 goes on: each resource is in its file once, and the sums of the manifest are those of the files.
+func TestExportSurvivesKills(t *testing.T) {
+	data, out := t.TempDir(), t.TempDir()
+	mustCommand(t, "import", "--offline", "--data", data, population(t, 60, 20))
+	kills := 0
+	for name := filepath.Join(out, "Observation.ndjson"); ; kills++ {
+		begun := size(name)
+		if !killed(t, func() bool { return size(name) > begun+20_000 }, "export", "--offline", "--data", data, "--out", out, "--page", "25") {
+			break
+		}
+	}
+	if kills < 2 {
+		t.Errorf("killed %d times only", kills)
+	}
+	if n := len(resources(t, out)); n != 60*21 {
+		t.Errorf("%d resources, want %d", n, 60*21)
+	}
+	var manifest struct {
+		Output []struct {
+			URL, SHA256 string
+			Count       int
+		}
+	}
+	if err := json.Unmarshal([]byte(readFile(t, filepath.Join(out, "manifest.json"))), &manifest); err != nil || len(manifest.Output) != 2 {
+		t.Fatalf("manifest %+v, %v", manifest, err)
+	}
+	for _, o := range manifest.Output {
+		text := readFile(t, filepath.Join(out, o.URL))
+		if sum := sha256.Sum256([]byte(text)); hex.EncodeToString(sum[:]) != o.SHA256 || strings.Count(text, "\n") != o.Count {
+			t.Errorf("%s is not what the manifest says", o.URL)
+		}
+	}
+	if out, err := command(t, "export", "--offline", "--data", data, "--out", out); err == nil || !strings.Contains(out, "holds an export already") {
+		t.Errorf("over an export: %v %s", err, out)
+	}
+	packed := t.TempDir()
+	mustCommand(t, "export", "Patient", "--offline", "--data", data, "--out", packed, "--gzip", "--page", "7")
+	again := t.TempDir()
+	if out := mustCommand(t, "import", "--offline", "--data", again, "--state", t.TempDir(), packed); !strings.Contains(out, "60 created, 0 were there, 0 rejected") {
+		t.Errorf("compressed: %s", out)
 	}
 }
 
