@@ -67,6 +67,8 @@ func TestPackagesCount(t *testing.T) {
 	if out := post("/fhir/Patient/$validate?profile=http://hospital.example/StructureDefinition/p", `{"resourceType":"Patient","gender":"male"}`); !strings.Contains(out, "birthDate") || !strings.Contains(out, `"error"`) {
 		t.Errorf("the package's profile needs a birthDate: %s", out)
 	}
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait() // what it wrote is read when it has ended
 	if !strings.Contains(p.log.String(), "hospital") {
 		t.Errorf("the package is not told:\n%s", p.log)
 	}
