@@ -16,6 +16,9 @@ func (f *input) bundle(ctx context.Context, r io.Reader, emit emit) error {
 	b := &bundleReader{file: f, emit: emit, top: map[string]json.RawMessage{}}
 	b.dec = json.NewDecoder(io.TeeReader(r, &b.text))
 	err := b.read(ctx)
+	if errors.Is(err, errMore) {
+		return emit(&record{file: f, line: int64(b.n), end: int64(b.n) + 1, err: outcome("structure", fmt.Sprintf("%s (byte %d), which is not read", errMore, b.dec.InputOffset()))})
+	}
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errShape) {
 		return emit(&record{file: f, line: int64(b.n), end: int64(b.n) + 1, err: outcome("structure", fmt.Sprintf("malformed JSON (byte %d); what follows is not read", b.dec.InputOffset()))})
@@ -28,6 +31,9 @@ var errTooLarge = fmt.Errorf("a batch or transaction has at most %d bytes; of ot
 
 // errShape: JSON that is no resource.
 var errShape = errors.New("not a JSON object of a resource")
+
+// errMore: what several lines of NDJSON are under another name.
+var errMore = errors.New("there is more behind the one JSON object that a file has")
 
 type bundleReader struct {
 	file *input
@@ -85,7 +91,20 @@ func (b *bundleReader) read(ctx context.Context) error {
 	if _, err := b.dec.Token(); err != nil {
 		return eofIsUnexpected(err)
 	}
-	return b.end()
+	return b.last()
+}
+
+// last reads to the end of the file, which also has its sums compared where it is compressed.
+func (b *bundleReader) last() error {
+	var syntax *json.SyntaxError
+	switch _, err := b.dec.Token(); {
+	case errors.Is(err, io.EOF):
+		return b.end()
+	case err == nil || errors.As(err, &syntax):
+		return errMore
+	default:
+		return err
+	}
 }
 
 func eofIsUnexpected(err error) error {

@@ -45,7 +45,7 @@ func (e *exporter) walk(ctx context.Context, t *exportType) error {
 	}
 	// What a cut left behind the last page that was noted is read again.
 	_, seekErr := f.Seek(t.Size, io.SeekStart)
-	err = errors.Join(f.Truncate(t.Size), seekErr)
+	err = errors.Join(cutTo(f.Name(), t.Size), seekErr)
 	for err == nil && t.Next != "" {
 		err = e.page(ctx, f, t)
 	}

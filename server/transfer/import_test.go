@@ -229,6 +229,44 @@ func TestImportOfWhatHasChanged(t *testing.T) {
 	}
 }
 
+// A file has one JSON object: what stands behind it is not passed over in silence.
+func TestImportOfMoreThanOneObject(t *testing.T) {
+	bundle := func(id string) string {
+		return `{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","id":"` + id + `"}}]}`
+	}
+	far := strings.Repeat(" ", 1<<20) // beyond what is read ahead
+	for rule, c := range map[string]struct {
+		text              string
+		created, rejected int
+	}{
+		"bundles":                 {bundle("a") + far + bundle("b"), 1, 1},
+		"bundles, near":           {bundle("a") + bundle("b"), 1, 1},
+		"resources":               {`{"resourceType":"Patient","id":"a"}` + far + `{"resourceType":"Patient","id":"b"}`, 0, 1},
+		"something else":          {bundle("a") + far + "]", 1, 1},
+		"nothing but white space": {bundle("a") + far + "\n", 1, 0},
+	} {
+		file := write(t, filepath.Join(t.TempDir(), "a.json"), c.text)
+		sum, err := (&transfer.Import{Service: newFake().service(), Inputs: []string{file}}).Run(t.Context())
+		if err != nil || sum.Created != c.created || sum.Rejected != c.rejected || c.rejected > 0 && !strings.Contains(read(t, sum.Outcomes), "there is more behind") {
+			t.Errorf("%s: %+v, %v", rule, sum, err)
+		}
+	}
+}
+
+// What was rejected and is gone from its file is not made up for by zeros.
+func TestImportOfWhichRejectedIsShorter(t *testing.T) {
+	file := write(t, filepath.Join(t.TempDir(), "a.ndjson"), `{"resourceType":"Patient","id":"a","bad":1}`)
+	im := transfer.Import{Service: newFake().service(), Inputs: []string{file}}
+	sum, err := im.Run(t.Context())
+	if err != nil || sum.Rejected != 1 {
+		t.Fatalf("%+v, %v", sum, err)
+	}
+	write(t, sum.Refused, "")
+	if _, err := im.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "--again") {
+		t.Errorf("%v, and the file is %q", err, read(t, sum.Refused))
+	}
+}
+
 // Errors of files name the file and end the import.
 func TestImportOfUnreadableFiles(t *testing.T) {
 	dir := t.TempDir()

@@ -111,7 +111,19 @@ func (a *appended) reset() error {
 		}
 		return nil
 	}
-	return os.Truncate(a.name, a.size)
+	return cutTo(a.name, a.size)
+}
+
+// cutTo takes away what stands behind a size. A file that is shorter has lost something, and is no more what was noted.
+func cutTo(name string, size int64) error {
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	if info.Size() < size {
+		return fmt.Errorf("%s has %d bytes, and %d were noted; --again begins anew", name, info.Size(), size)
+	}
+	return os.Truncate(name, size)
 }
 
 func (a *appended) close() error {
@@ -236,7 +248,7 @@ func (j *journal) append(e *entry) error {
 	}
 	if now := time.Now(); now.Sub(j.synced) >= j.syncEvery {
 		j.synced = now
-		return errors.Join(j.rejected.sync(), j.outcomes.sync(), j.progress.Sync())
+		return j.progress.Sync()
 	}
 	return nil
 }
@@ -307,6 +319,11 @@ func (j *journal) done(lane int, records []*record, results []result) error {
 	j.counts.Present += e.Present
 	j.counts.Rejected += e.Rejected
 	e.RejectedSize, e.OutcomesSize = j.rejected.size, j.outcomes.size
+	if e.Rejected > 0 { // on disk before the progress that counts on it can be
+		if err := errors.Join(j.rejected.sync(), j.outcomes.sync()); err != nil {
+			return err
+		}
+	}
 	return j.append(&e)
 }
 
