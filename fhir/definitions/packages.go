@@ -271,47 +271,6 @@ func (p *Packages) Resource(kind, canon string) ([]byte, error) {
 	return all[len(all)-1], nil
 }
 
-// compareVersions compares dotted versions, numbers as numbers. A label behind `-` stands before the version without one.
-func compareVersions(a, b string) int {
-	a, la, _ := strings.Cut(a, "-")
-	b, lb, _ := strings.Cut(b, "-")
-	x, y := strings.Split(a, "."), strings.Split(b, ".")
-	for i := range max(len(x), len(y)) {
-		var p, q string
-		if i < len(x) {
-			p = x[i]
-		}
-		if i < len(y) {
-			q = y[i]
-		}
-		if p == q {
-			continue
-		}
-		if numeric(p) && numeric(q) {
-			p, q = strings.TrimLeft(p, "0"), strings.TrimLeft(q, "0")
-			if len(p) != len(q) {
-				return len(p) - len(q)
-			}
-		}
-		if c := strings.Compare(p, q); c != 0 {
-			return c
-		}
-	}
-	switch {
-	case la == lb:
-		return 0
-	case la == "":
-		return 1
-	case lb == "":
-		return -1
-	}
-	return strings.Compare(la, lb)
-}
-
-func numeric(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' }) < 0
-}
-
 // archiveReader reads one archive.
 type archiveReader struct {
 	name      string

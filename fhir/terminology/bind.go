@@ -1,6 +1,7 @@
 package terminology
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -77,14 +78,11 @@ func (l *Library) bind(ctx context.Context, vs *valueSet) (*bound, error) {
 		}
 	}
 	w := &binder{l: l, ctx: ctx, done: map[string]*bound{}}
-	b, err := w.bind(vs)
-	if err != nil {
-		return nil, err
-	}
-	if !w.failed {
+	b, err := w.all(vs)
+	if err == nil {
 		l.cache.put(key, b, b.size())
 	}
-	return b, nil
+	return b, err
 }
 
 func (l *Library) stands(ctx context.Context, uses []use) bool {
@@ -119,7 +117,13 @@ type binder struct {
 	uses   []use
 	stack  []string          // stamps of those that import each other
 	done   map[string]*bound // by stamp
-	failed bool              // something could not be had now, and may be had later without a change
+	failed error             // something could not be had now, and may be had later without a change
+}
+
+// all binds a value set, or gives the error for which that must be tried again.
+func (w *binder) all(vs *valueSet) (*bound, error) {
+	b, err := w.bind(vs)
+	return b, cmp.Or(w.failed, err)
 }
 
 func (w *binder) bind(vs *valueSet) (*bound, error) {
@@ -202,8 +206,8 @@ func (w *binder) note(kind, url, version string, cs *codeSystem, err error) {
 	switch {
 	case err == nil:
 		u.stamp = cs.stamp
-	case issue.As(err) == nil:
-		w.failed = true
+	case Passing(err):
+		w.failed = err
 	}
 	w.uses = append(w.uses, u)
 }

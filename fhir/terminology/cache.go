@@ -4,8 +4,6 @@ import (
 	"container/list"
 	"sync"
 	"sync/atomic"
-
-	"meridian/fhir/issue"
 )
 
 // cache keeps what was compiled, up to a number of codes; what was not used for
@@ -97,7 +95,7 @@ func (h *atHand) system(now epoch, url, version string) (found[*codeSystem], boo
 
 // put keeps an answer by calling add; those of another epoch are forgotten.
 func (h *atHand) put(now epoch, err error, add func()) {
-	if err != nil && issue.As(err) == nil {
+	if Passing(err) {
 		return
 	}
 	h.mu.Lock()

@@ -3,6 +3,7 @@ package terminology
 import (
 	"strings"
 
+	"meridian/fhir/definitions"
 	"meridian/fhir/element"
 )
 
@@ -42,7 +43,9 @@ type dependency struct{ property, system, value, display string }
 // unmapped is what holds for a code that a group does not list.
 type unmapped struct{ mode, code, display, url string }
 
-func (m *conceptMap) about() header { return header{m.url, m.version, m.status, m.date, m.stamp} }
+func (m *conceptMap) about() header {
+	return header{m.url, m.stamp, definitions.Edition{Version: m.version, Status: m.status, Date: m.date}}
+}
 
 func (m *conceptMap) size() (n int) {
 	for i := range m.groups {

@@ -2,6 +2,7 @@ package terminology
 
 import (
 	"context"
+	"slices"
 
 	"meridian/fhir/issue"
 )
@@ -178,6 +179,15 @@ func (l *Library) Lookup(ctx context.Context, system, version, code string) (Con
 		return Concept{}, err
 	}
 	return CodeSystem{cs}.Lookup(code)
+}
+
+// Passing says that an error tells nothing of what was asked for, as the Source could not be asked: it may be another one, or none, the next time.
+func Passing(err error) bool {
+	if err == nil {
+		return false
+	}
+	e := issue.As(err)
+	return e == nil || slices.Contains([]issue.Code{issue.Transient, issue.Timeout, issue.Throttled, issue.Exception}, e.Issues[0].Code)
 }
 
 // IsUnknown says that an error is about something that is not here: a value

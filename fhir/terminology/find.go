@@ -26,10 +26,13 @@ const (
 type compiled interface{ about() header }
 
 // header is what chooses between versions.
-type header struct{ url, version, status, date, stamp string }
+type header struct {
+	url, stamp string
+	definitions.Edition
+}
 
 func (cs *codeSystem) about() header {
-	return header{cs.url, cs.version, cs.status, cs.date, cs.stamp}
+	return header{cs.url, cs.stamp, definitions.Edition{Version: cs.version, Status: cs.status, Date: cs.date}}
 }
 
 var whats = map[string]string{kindCodeSystem: "code system", kindValueSet: "value set", kindConceptMap: "concept map"}
@@ -60,14 +63,14 @@ func (l *Library) find(ctx context.Context, kind, canonical string) (compiled, e
 	if official, err := l.official(kind, canonical, url); err != nil {
 		return nil, err
 	} else if official != nil {
-		if there = append(there, official); !versioned || ofVersion(official.about(), version) {
+		if there = append(there, official); !versioned || official.about().Named(version) {
 			return official, nil
 		}
 	}
 	text := "the " + whats[kind] + " " + quote(url) + " is not here"
 	if len(there) > 0 {
 		have := "one without a version"
-		if v := newest(there, "").about().version; v != "" {
+		if v := newest(there, "").about().Version; v != "" {
 			have = strconv.Quote(v)
 		}
 		text = fmt.Sprintf("the %s %s is not here in version %q; there is %s", whats[kind], quote(url), version, have)
@@ -84,55 +87,18 @@ func (l *Library) official(kind, canonical, url string) (compiled, error) {
 	return l.compile(kind, "R4 "+kind+" "+e.URL, func() ([]byte, error) { return l.set.JSON(definitions.Entry(e)) })
 }
 
-// newest chooses by status, version and date; nil when none has the version. An empty version is any.
-func newest(of []compiled, version string) (best compiled) {
-	for _, c := range of {
-		h := c.about()
-		if version != "" && !ofVersion(h, version) {
-			continue
-		}
-		if best == nil || order(h, best.about()) > 0 {
-			best = c
-		}
+// newest is definitions.Newest, of equal ones that of the last stamp; nil when none has the version. An empty version is any.
+func newest(of []compiled, version string) compiled {
+	of = slices.SortedFunc(slices.Values(of), func(a, b compiled) int { return cmp.Compare(a.about().stamp, b.about().stamp) })
+	editions := make([]definitions.Edition, len(of))
+	for i, c := range of {
+		editions[i] = c.about().Edition
 	}
-	return best
-}
-
-// ofVersion: 4.0 is a name for 4.0.1 too.
-func ofVersion(h header, version string) bool {
-	return h.version == version || strings.HasPrefix(h.version, version+".")
-}
-
-func order(a, b header) int {
-	current := func(h header) int {
-		switch h.status {
-		case "active":
-			return 2
-		case "draft", "unknown":
-			return 1
-		}
-		return 0
+	if i := definitions.Newest(editions, version); i >= 0 {
+		return of[i]
 	}
-	return cmp.Or(cmp.Compare(current(a), current(b)), compareVersions(a.version, b.version), cmp.Compare(a.date, b.date), cmp.Compare(a.stamp, b.stamp))
+	return nil
 }
-
-// compareVersions compares numbers as numbers: 2.9 is before 2.10.
-func compareVersions(a, b string) int {
-	x, y := strings.FieldsFunc(a, isPoint), strings.FieldsFunc(b, isPoint)
-	for i := range min(len(x), len(y)) {
-		p, q := strings.TrimLeft(x[i], "0"), strings.TrimLeft(y[i], "0")
-		if all(p, isDigit) && all(q, isDigit) && len(p) != len(q) {
-			return cmp.Compare(len(p), len(q))
-		}
-		if c := cmp.Compare(p, q); c != 0 {
-			return c
-		}
-	}
-	return cmp.Compare(len(x), len(y))
-}
-
-func isPoint(r rune) bool { return r == '.' || r == '-' }
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // compile reads a resource, or takes what was read under its stamp.
 func (l *Library) compile(kind, stamp string, body func() ([]byte, error)) (compiled, error) {
@@ -168,6 +134,11 @@ func compileKind(kind string, root element.Node, stamp string) (compiled, int) {
 	return vs, vs.size()
 }
 
+// allVersions is a version of ValueSet.compose.include. One list of codes is what a search and an expansion are made of: that of the newest.
+//
+// https://hl7.org/fhir/R4/valueset-definitions.html#ValueSet.compose.include.version
+const allVersions = "*"
+
 // codeSystem finds a system by its url, with what supplements it. version may be empty.
 func (l *Library) codeSystem(ctx context.Context, system, version string) (*codeSystem, error) {
 	now := l.epoch()
@@ -189,7 +160,7 @@ func (l *Library) epoch() epoch {
 
 func (l *Library) lookForCodeSystem(ctx context.Context, system, version string) (*codeSystem, error) {
 	canonical := system
-	if version != "" {
+	if version != "" && version != allVersions {
 		canonical += "|" + version
 	}
 	g := l.grammar[system]
@@ -227,7 +198,7 @@ func (l *Library) supplemented(ctx context.Context, cs *codeSystem) (*codeSystem
 		}
 		s := c.(*codeSystem)
 		_, version, _ := strings.Cut(s.supplements, "|")
-		if s.content == contentSupplement && (version == "" || ofVersion(cs.about(), version)) {
+		if s.content == contentSupplement && (version == "" || cs.about().Named(version)) {
 			of = append(of, s)
 		}
 	}

@@ -23,7 +23,7 @@ func (l *Library) ValueSetOf(ctx context.Context, root element.Node) (ValueSet, 
 	vs := compileValueSet(root)
 	vs.stamp = "at hand"
 	w := &binder{l: l, ctx: ctx, done: map[string]*bound{}}
-	b, err := w.bind(vs)
+	b, err := w.all(vs)
 	return ValueSet{l, b}, err
 }
 

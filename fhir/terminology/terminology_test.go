@@ -354,3 +354,44 @@ func BenchmarkLookup(b *testing.B) {
 		}
 	}
 }
+
+// A Source that could not be asked says nothing of what is there: the next one who asks gets the answer.
+func TestAnErrorThatPassesIsNotKept(t *testing.T) {
+	for _, at := range []string{"http://v", "http://s"} {
+		down := issue.New(issue.Transient, "canceled", "given up", "")
+		s := &passing{fakeSource{}, at, down}
+		s.put("CodeSystem http://s", `{"url":"http://s","content":"complete","concept":[{"code":"a"}]}`)
+		s.put("ValueSet http://v", `{"url":"http://v","compose":{"include":[{"system":"http://s"}]}}`)
+		l := New(Options{Source: s})
+		a := Coding{System: "http://s", Code: "a"}
+		if _, err := l.Contains(t.Context(), "http://v", a, Check{}); !errors.Is(err, down) {
+			t.Errorf("%s: %v", at, err)
+		}
+		s.failure = nil
+		if m, err := l.Contains(t.Context(), "http://v", a, Check{}); err != nil || !m.In {
+			t.Errorf("%s afterwards: %v, %v", at, m.In, err)
+		}
+	}
+}
+
+// passing fails for one reference as long as it has a failure.
+type passing struct {
+	fakeSource
+	at      string
+	failure error
+}
+
+func (s *passing) Find(ctx context.Context, kind, reference string) ([]Resource, error) {
+	if reference == s.at && s.failure != nil {
+		return nil, s.failure
+	}
+	return s.fakeSource.Find(ctx, kind, reference)
+}
+
+// https://hl7.org/fhir/R4/valueset-definitions.html#ValueSet.compose.include.version: "or the special version '*' for all versions"
+func TestAnIncludeOfAllVersions(t *testing.T) {
+	l, _ := library(t, "CodeSystem urn:d", diseases, "ValueSet http://v", `{"url":"http://v","compose":{"include":[{"system":"urn:d","version":"*","filter":[{"property":"concept","op":"is-a","value":"B"}]}]}}`)
+	if m, err := l.Contains(t.Context(), "http://v", Coding{System: "urn:d", Code: "C"}, Check{}); err != nil || !m.In {
+		t.Error(m.In, err)
+	}
+}

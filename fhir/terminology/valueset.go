@@ -3,6 +3,7 @@ package terminology
 import (
 	"strings"
 
+	"meridian/fhir/definitions"
 	"meridian/fhir/element"
 )
 
@@ -34,7 +35,7 @@ type includedCode struct {
 type filter struct{ property, op, value string }
 
 func (vs *valueSet) about() header {
-	return header{vs.url, vs.version, vs.status, vs.date, vs.stamp}
+	return header{vs.url, vs.stamp, definitions.Edition{Version: vs.version, Status: vs.status, Date: vs.date}}
 }
 
 func (vs *valueSet) size() (n int) {
