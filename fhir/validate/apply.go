@@ -141,13 +141,7 @@ func (r *run) holdTo(n element.Node, url string) {
 
 // known gives a profile, looked up once in a run.
 func (r *run) known(url string) *profile {
-	if p, ok := r.profiles[url]; ok {
-		return p
-	}
-	p := r.v.profile(r.ctx, url)
-	if r.profiles == nil {
-		r.profiles = map[string]*profile{}
-	}
-	r.profiles[url] = p
+	p := r.loader.profile(url)
+	r.fail(r.loader.err)
 	return p
 }

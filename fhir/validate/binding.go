@@ -41,7 +41,8 @@ func (r *run) inValueSet(n element.Node, set string) (in, known bool) {
 		if system == "" && n.Type().Kind != schema.Primitive {
 			return // a Coding without a system is none of any value set
 		}
-		yes, k := r.v.opt.Codes.Contains(r.ctx, set, system, code)
+		yes, k, err := r.v.opt.Codes.Contains(r.ctx, set, system, code)
+		r.fail(err)
 		in = in || yes && k
 		known = known && k
 	}
@@ -95,7 +96,8 @@ func (r *run) coding(n element.Node) {
 	if r.v.opt.Codes == nil || !system.HasValue() || !code.HasValue() {
 		return
 	}
-	if yes, known := r.v.opt.Codes.Defines(r.ctx, system.Text(), code.Text()); known && !yes {
+	yes, known, err := r.v.opt.Codes.Defines(r.ctx, system.Text(), code.Text())
+	if r.fail(err); known && !yes {
 		r.report(code, issue.SevError, issue.CodeInvalid, "code.unknown", system.Text())
 	}
 }
@@ -105,7 +107,7 @@ type membership struct{ r *run }
 
 func (t membership) MemberOf(code element.Node, valueSet string) (member, known bool, err error) {
 	member, known = t.r.inValueSet(code, valueSet)
-	return member, known, nil
+	return member, known, t.r.err
 }
 
 func (t membership) Subsumes(_, _ element.Node) (subsumes, known bool, err error) {

@@ -20,15 +20,15 @@ import (
 // official answers from the terminology of R4.
 type official struct{ *terminology.Library }
 
-func (l official) Contains(ctx context.Context, set, system, code string) (yes, known bool) {
+func (l official) Contains(ctx context.Context, set, system, code string) (yes, known bool, err error) {
 	m, err := l.Library.Contains(ctx, set, terminology.Coding{System: system, Code: code}, terminology.Check{AnySystem: system == ""})
-	return m.In, err == nil
+	return m.In, err == nil, nil
 }
 
-func (l official) Defines(ctx context.Context, system, code string) (yes, known bool) {
+func (l official) Defines(ctx context.Context, system, code string) (yes, known bool, _ error) {
 	_, err := l.Lookup(ctx, system, "", code)
 	e := issue.As(err)
-	return err == nil, err == nil || e != nil && e.Issues[0].ID == "terminology.code"
+	return err == nil, err == nil || e != nil && e.Issues[0].ID == "terminology.code", nil
 }
 
 // newOfficial gives a Validator with all that R4 defines.

@@ -3,6 +3,7 @@ package validate
 import (
 	"context"
 	"crypto/sha256"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,7 +28,7 @@ type profile struct {
 	bases    []baseProfile
 }
 
-// baseProfile is what a snapshot was generated from.
+// baseProfile is what a snapshot was generated from; p is nil where it was not known.
 type baseProfile struct {
 	canonical string
 	p         *profile
@@ -67,41 +68,55 @@ func (r *rule) empty() bool {
 		r.binding == "" && len(r.invariants) == 0 && len(r.children) == 0 && r.slicing == nil
 }
 
-// profile gives the compiled profile of a canonical, nil when there is none or it cannot be read.
-func (v *Validator) profile(ctx context.Context, canonical string) *profile {
-	return v.loader(ctx).profile(canonical)
-}
-
-// loader finds and compiles definitions. Those of Options.Source are read anew for each run, since they may change; bases are
-// followed to a depth, so that a cycle ends.
+// loader finds and compiles definitions, each once in a run: those of Options.Source are read anew for each run, since they may change.
 type loader struct {
-	v     *Validator
-	ctx   context.Context
-	depth int
+	v       *Validator
+	ctx     context.Context
+	found   map[string]*profile // by canonical
+	loading []string            // canonicals of which the next one is a base or a type
+	cut     bool                // one of loading was not followed to its end: what was made of it is not kept for other runs
+	err     error               // of Options.Source
 }
-
-func (v *Validator) loader(ctx context.Context) *loader { return &loader{v: v, ctx: ctx} }
 
 // maxBases is how many profiles may be derived from each other.
 const maxBases = 32
 
+// profile gives the compiled profile of a canonical, nil when there is none or it cannot be read.
 func (l *loader) profile(canonical string) *profile {
+	if p, ok := l.found[canonical]; ok || l.err != nil {
+		return p
+	}
+	if len(l.loading) >= maxBases || slices.Contains(l.loading, canonical) {
+		l.cut = true
+		return nil
+	}
+	l.loading = append(l.loading, canonical)
+	p := l.load(canonical)
+	l.loading = l.loading[:len(l.loading)-1]
+	l.cut = l.cut && len(l.loading) > 0
+	if l.found == nil {
+		l.found = map[string]*profile{}
+	}
+	l.found[canonical] = p
+	return p
+}
+
+// load takes what was compiled before as long as it is the same, else compiles.
+func (l *loader) load(canonical string) *profile {
 	v := l.v
 	key, data := canonical, []byte(nil)
 	if v.opt.Source != nil {
-		if body, ok := v.opt.Source.Definition(l.ctx, "StructureDefinition", canonical); ok {
-			sum := sha256.Sum256(body)
-			data, key = body, canonical+"\x00"+string(sum[:])
+		if data, l.err = v.opt.Source.Definition(l.ctx, "StructureDefinition", canonical); l.err != nil {
+			return nil
+		}
+		if data != nil {
+			sum := sha256.Sum256(data)
+			key = canonical + "\x00" + string(sum[:])
 		}
 	}
 	v.mu.Lock()
 	p, ok := v.profiles[key]
 	v.mu.Unlock()
-	if l.depth >= maxBases {
-		return nil
-	}
-	l.depth++
-	defer func() { l.depth-- }()
 	if ok && l.current(p) {
 		return p
 	}
@@ -111,7 +126,9 @@ func (l *loader) profile(canonical string) *profile {
 			return nil
 		}
 	}
-	p = l.compile(data)
+	if p = l.compile(data); l.cut || l.err != nil {
+		return p
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.profiles) >= v.opt.Limits.Profiles {

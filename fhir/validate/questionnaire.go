@@ -55,8 +55,8 @@ func (r *run) questionnaire(n element.Node, canonical string) element.Node {
 	if r.v.opt.Source == nil {
 		return element.Node{}
 	}
-	body, ok := r.v.opt.Source.Definition(r.ctx, "Questionnaire", canonical)
-	if !ok {
+	body, err := r.v.opt.Source.Definition(r.ctx, "Questionnaire", canonical)
+	if r.fail(err); err != nil || body == nil {
 		return element.Node{}
 	}
 	tree, err := codec.Parse(body, codec.Options{Type: "Questionnaire"})

@@ -28,12 +28,13 @@ type run struct {
 	checks   int  // tried so far
 	stopped  bool // by a limit or the context
 
-	quiet    int           // inside probe: errors are counted only
-	depth    int           // of profiles inside each other
-	held     map[held]bool // profiles that nodes have been held to; false while it goes on
-	ids      map[elementID]bool
-	skip     []bool // by node; nil for none
-	profiles map[string]*profile
+	quiet  int           // inside probe: errors are counted only
+	depth  int           // of profiles inside each other
+	held   map[held]bool // profiles that nodes have been held to; false while it goes on
+	ids    map[elementID]bool
+	skip   []bool // by node; nil for none
+	loader loader
+	err    error // of Options.Codes or Options.Source, which ends the run
 }
 
 // held is a node and a profile that it was held to.
@@ -77,6 +78,13 @@ func (r *run) step() bool {
 		r.report(r.root, issue.SevError, issue.TooCostly, "validate.limit")
 	}
 	return !r.stopped
+}
+
+// fail ends the run with an error.
+func (r *run) fail(err error) {
+	if err != nil && r.err == nil {
+		r.err, r.stopped = err, true
+	}
 }
 
 // report records an issue at n. args fill the message's places.

@@ -14,9 +14,8 @@ import (
 // scripted are the definitions of a script by their canonical, with and without version.
 type scripted map[string][]byte
 
-func (s scripted) Definition(_ context.Context, kind, canonical string) ([]byte, bool) {
-	b, ok := s[kind+" "+canonical]
-	return b, ok
+func (s scripted) Definition(_ context.Context, kind, canonical string) ([]byte, error) {
+	return s[kind+" "+canonical], nil
 }
 
 // TestScripts runs testdata/*.txtar: parts named "define" are definitions, all others are cases: a resource and then the issues that
@@ -74,13 +73,13 @@ func runScript(t *testing.T, file string) {
 // fewCodes knows the value set http://example.org/ValueSet/ab: codes a and b of the system http://example.org/s.
 type fewCodes struct{}
 
-func (*fewCodes) Contains(_ context.Context, set, system, code string) (yes, known bool) {
+func (*fewCodes) Contains(_ context.Context, set, system, code string) (yes, known bool, err error) {
 	if set != "http://example.org/ValueSet/ab" {
-		return false, false
+		return false, false, nil
 	}
-	return (system == "" || system == "http://example.org/s") && (code == "a" || code == "b"), true
+	return (system == "" || system == "http://example.org/s") && (code == "a" || code == "b"), true, nil
 }
 
-func (*fewCodes) Defines(_ context.Context, system, code string) (yes, known bool) {
-	return code == "a" || code == "b" || code == "c", system == "http://example.org/s"
+func (*fewCodes) Defines(_ context.Context, system, code string) (yes, known bool, err error) {
+	return code == "a" || code == "b" || code == "c", system == "http://example.org/s", nil
 }

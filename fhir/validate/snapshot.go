@@ -24,11 +24,11 @@ func (l *loader) snapshot(sd element.Node, p *profile) []*elementDef {
 		return nil
 	}
 	from := l.profile(base)
+	p.bases = append(p.bases, baseProfile{base, from})
 	if from == nil || len(from.elements) == 0 {
 		p.problems = append(p.problems, "its base "+base+" is not known")
 		return nil
 	}
-	p.bases = append(p.bases, baseProfile{base, from})
 	m := merger{l: l, p: p}
 	for _, d := range from.elements {
 		c := *d
@@ -227,8 +227,9 @@ func (m *merger) open(i int) {
 		}
 		names = []string{"http://hl7.org/fhir/StructureDefinition/" + d.implied}
 	}
-	if t := m.l.profile(names[0]); t != nil && len(t.elements) > 0 {
-		m.p.bases = append(m.p.bases, baseProfile{names[0], t})
+	t := m.l.profile(names[0])
+	m.p.bases = append(m.p.bases, baseProfile{names[0], t})
+	if t != nil && len(t.elements) > 0 {
 		m.insert(i, t.elements[1:], t.elements[0].id, t.elements[0].path)
 	}
 }

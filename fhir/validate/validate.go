@@ -34,6 +34,7 @@
 package validate
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -76,19 +77,19 @@ func (l Limits) withDefaults() Limits {
 // Source gives definitions beside the embedded ones of R4.
 type Source interface {
 	// Definition gives the JSON of a resource of a kind (StructureDefinition,
-	// Questionnaire) by its canonical, with or without "|version"; false when it has none.
-	Definition(ctx context.Context, kind, canonical string) ([]byte, bool)
+	// Questionnaire) by its canonical, with or without "|version"; nil when it has none.
+	Definition(ctx context.Context, kind, canonical string) ([]byte, error)
 }
 
-// Codes answers what terminology knows.
+// Codes answers what terminology knows. An error is one of asking, not of what was asked for.
 type Codes interface {
 	// Contains says whether a value set has a code. system is empty for a value
 	// without one (an element of type code), which any system of the value set
 	// may have. known is false where it cannot be said.
-	Contains(ctx context.Context, valueSet, system, code string) (yes, known bool)
+	Contains(ctx context.Context, valueSet, system, code string) (yes, known bool, err error)
 	// Defines says whether a code system has a code; known is false for a
 	// system that is not there in full.
-	Defines(ctx context.Context, system, code string) (yes, known bool)
+	Defines(ctx context.Context, system, code string) (yes, known bool, err error)
 }
 
 // Options of a Validator. The zero value validates against R4 alone, without terminology.
@@ -141,12 +142,12 @@ type Params struct {
 }
 
 // Validate judges a resource, which may stand in another one (Parameters), and gives all issues, in the order of the source;
-// nil when there is nothing to say. The error is ctx's, else nil.
+// nil when there is nothing to say. The error is ctx's, or that of Source or Codes: then nothing is judged.
 //
 // Issue codes: invariant, required, structure, value, code-invalid, extension,
 // business-rule, not-found (of a profile), not-supported, too-costly, informational.
 func (v *Validator) Validate(ctx context.Context, root element.Node, p Params) ([]issue.Issue, error) {
-	r := &run{v: v, ctx: ctx, tree: root.Tree(), root: root, end: behind(root), limit: v.opt.Limits.Issues}
+	r := &run{v: v, ctx: ctx, loader: loader{v: v, ctx: ctx}, tree: root.Tree(), root: root, end: behind(root), limit: v.opt.Limits.Issues}
 	r.env = fhirpath.Env{Now: v.opt.Clock(), Resolver: v.opt.Resolver, Profiles: r, FilterAs: true,
 		Limits: fhirpath.Limits{Steps: v.opt.Limits.Steps}}
 	if v.opt.Codes != nil {
@@ -156,10 +157,8 @@ func (v *Validator) Validate(ctx context.Context, root element.Node, p Params) (
 	r.baseLayer()
 	r.claimed(p.Profiles)
 	r.whole()
-	return r.finish(), r.ctx.Err()
-}
-
-// Known says whether the profile with that canonical can be validated against.
-func (v *Validator) Known(ctx context.Context, canonical string) bool {
-	return v.profile(ctx, canonical) != nil
+	if err := cmp.Or(r.ctx.Err(), r.err); err != nil {
+		return nil, err
+	}
+	return r.finish(), nil
 }

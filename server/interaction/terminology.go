@@ -2,7 +2,6 @@ package interaction
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
@@ -17,9 +16,6 @@ import (
 	"meridian/fhir/terminology"
 	"meridian/server/store"
 )
-
-// maxVersions is how many stored resources of one canonical are looked at.
-const maxVersions = 100
 
 // Terminology is what the server knows of codes: the official definitions and
 // the CodeSystems, ValueSets and ConceptMaps that are stored. It is made before
@@ -81,28 +77,20 @@ const maxLooks = 10_000
 // Find gives what is stored under a url or in a package; what a relative reference or an address below our base names.
 func (c *canonicals) Find(ctx context.Context, kind, reference string) ([]terminology.Resource, error) {
 	return c.look(ctx, kind+" "+reference, func(s *Service) ([]terminology.Resource, error) {
-		stored, err := s.findStored(ctx, kind, reference)
+		stored, packaged, err := s.underURL(ctx, kind, reference)
 		if err != nil {
 			return nil, err
 		}
-		packaged, err := c.packages.Versions(kind, reference)
-		if err != nil || len(packaged) == 0 {
-			return stored, err
-		}
-		versions := map[string]bool{}
-		for _, r := range stored {
-			body, err := r.Read(ctx)
-			if err != nil {
-				return nil, err
-			}
-			versions[versionOf(body)] = true
-		}
+		out := s.allStamped(stored)
 		for i, body := range packaged {
-			if version := versionOf(body); !versions[version] {
-				stored = append(stored, terminology.Resource{Stamp: "package " + kind + " " + reference + "|" + version, Read: c.packaged(kind, reference, i)})
+			if body != nil {
+				out = append(out, terminology.Resource{Stamp: "package " + kind + " " + reference + "|" + editionOf(body).Version, Read: c.packaged(kind, reference, i)})
 			}
 		}
-		return stored, nil
+		if len(out) > 0 {
+			return out, nil
+		}
+		return s.addressed(ctx, kind, reference)
 	})
 }
 
@@ -117,18 +105,8 @@ func (c *canonicals) packaged(kind, reference string, i int) func(context.Contex
 	}
 }
 
-// versionOf is the business version of a definition.
-func versionOf(body []byte) string {
-	var head struct{ Version string }
-	_ = json.Unmarshal(body, &head) // what is stored and packaged is JSON
-	return head.Version
-}
-
-func (s *Service) findStored(ctx context.Context, kind, reference string) ([]terminology.Resource, error) {
-	found, err := s.byCanonical(ctx, kind, "url", reference)
-	if err != nil || len(found) > 0 {
-		return found, err
-	}
+// addressed gives what a relative reference or an address below our base names.
+func (s *Service) addressed(ctx context.Context, kind, reference string) ([]terminology.Resource, error) {
 	id, ok := strings.CutPrefix(strings.TrimPrefix(reference, s.base+"/"), kind+"/")
 	if !ok || !ValidID(id) {
 		return nil, nil
@@ -143,7 +121,8 @@ func (s *Service) findStored(ctx context.Context, kind, reference string) ([]ter
 // Supplements gives the stored code systems that supplement one.
 func (c *canonicals) Supplements(ctx context.Context, system string) ([]terminology.Resource, error) {
 	return c.look(ctx, "supplements "+system, func(s *Service) ([]terminology.Resource, error) {
-		return s.byCanonical(ctx, "CodeSystem", "supplements", system)
+		found, err := s.definitions(ctx, FindParams{Type: "CodeSystem", All: []search.Pair{{Name: "supplements", Value: search.Escape(system)}}, Limit: maxVersions + 1}, "have this supplements")
+		return s.allStamped(found), err
 	})
 }
 
@@ -153,7 +132,8 @@ const maxConceptMaps = 1000
 // ConceptMaps gives all that are stored.
 func (c *canonicals) ConceptMaps(ctx context.Context) ([]terminology.Resource, error) {
 	return c.look(ctx, "all ConceptMap", func(s *Service) ([]terminology.Resource, error) {
-		return s.definitions(ctx, FindParams{Type: "ConceptMap", Limit: maxConceptMaps + 1}, "are stored: name the one to translate by")
+		found, err := s.definitions(ctx, FindParams{Type: "ConceptMap", Limit: maxConceptMaps + 1}, "are stored: name the one to translate by")
+		return s.allStamped(found), err
 	})
 }
 
@@ -207,14 +187,8 @@ func (c *canonicals) wrote(writes []store.Write) {
 	}
 }
 
-// byCanonical gives the resources of a type whose url, or what they supplement, is this one.
-// Issue code: too-costly when there are more than maxVersions.
-func (s *Service) byCanonical(ctx context.Context, typ, param, url string) ([]terminology.Resource, error) {
-	return s.definitions(ctx, FindParams{Type: typ, All: []search.Pair{{Name: param, Value: search.Escape(url)}}, Limit: maxVersions + 1}, "have this "+param)
-}
-
 // definitions gives what a search finds. Issue code: too-costly when that is as many as its limit.
-func (s *Service) definitions(ctx context.Context, p FindParams, what string) ([]terminology.Resource, error) {
+func (s *Service) definitions(ctx context.Context, p FindParams, what string) ([]store.Resource, error) {
 	page, err := s.Find(ctx, p)
 	if err != nil {
 		return nil, err
@@ -222,11 +196,18 @@ func (s *Service) definitions(ctx context.Context, p FindParams, what string) ([
 	if len(page.Rows) >= p.Limit {
 		return nil, issue.New(issue.TooCostly, "terminology.stored", "more than "+strconv.Itoa(p.Limit-1)+" resources of type "+p.Type+" "+what, "")
 	}
-	var out []terminology.Resource
+	out := make([]store.Resource, len(page.Rows))
 	for i := range page.Rows {
-		out = append(out, s.stamped(&page.Rows[i].Resource))
+		out[i] = page.Rows[i].Resource
 	}
 	return out, nil
+}
+
+func (s *Service) allStamped(of []store.Resource) (out []terminology.Resource) {
+	for i := range of {
+		out = append(out, s.stamped(&of[i]))
+	}
+	return out
 }
 
 // stamped names a version. It does not keep the body, which is wanted once.

@@ -7,7 +7,6 @@ import (
 	"meridian/fhir/definitions"
 	"meridian/fhir/element"
 	"meridian/fhir/issue"
-	"meridian/fhir/search"
 	"meridian/fhir/terminology"
 	"meridian/fhir/validate"
 	"meridian/server/interaction"
@@ -122,51 +121,50 @@ func checkAddress(c *interaction.OperationCall, root element.Node, mode string) 
 // serviceKey is where a context holds the service whose definitions a validation reads.
 type serviceKey struct{}
 
-// posted finds definitions among the resources of the server, then in its packages: by url, and by version where the canonical names one, else the one changed last, or newest.
+// posted finds definitions among the resources of the server and in its packages.
 type posted struct{}
 
-func (posted) Definition(ctx context.Context, kind, canonical string) ([]byte, bool) {
+func (posted) Definition(ctx context.Context, kind, canonical string) ([]byte, error) {
 	s, ok := ctx.Value(serviceKey{}).(*interaction.Service)
 	if !ok || canonical == "" {
-		return nil, false
+		return nil, nil
 	}
-	url, version, versioned := strings.Cut(canonical, "|")
+	url, _, versioned := strings.Cut(canonical, "|")
 	// A url that R4 itself defines is not looked for, unless a version is named: the specification is not replaced by what is posted.
 	if _, official := new(definitions.Set).Find(kind, url); official && !versioned {
-		return nil, false
+		return nil, nil
 	}
-	all := []search.Pair{{Name: "url", Value: search.Escape(url)}}
-	if versioned {
-		all = append(all, search.Pair{Name: "version", Value: search.Escape(version)})
-	}
-	page, err := s.Find(ctx, interaction.FindParams{Type: kind, All: all, Sort: "-_lastUpdated", Limit: 1})
-	if err == nil && len(page.Rows) > 0 {
-		return page.Rows[0].Body, true
-	}
-	body, err := s.Packages().Resource(kind, canonical)
-	return body, err == nil
+	return s.Definition(ctx, kind, canonical)
 }
 
 // known answers what the server's terminology knows.
 type known struct{}
 
-func (known) Contains(ctx context.Context, valueSet, system, code string) (yes, known bool) {
+func (known) Contains(ctx context.Context, valueSet, system, code string) (yes, known bool, err error) {
 	s, ok := ctx.Value(serviceKey{}).(*interaction.Service)
 	if !ok {
-		return false, false
+		return false, false, nil
 	}
 	m, err := s.Terminology().Contains(ctx, valueSet, terminology.Coding{System: system, Code: code}, terminology.Check{AnySystem: system == ""})
-	return m.In, err == nil
+	return m.In, err == nil, failed(err)
 }
 
-func (known) Defines(ctx context.Context, system, code string) (yes, known bool) {
+func (known) Defines(ctx context.Context, system, code string) (yes, known bool, err error) {
 	s, ok := ctx.Value(serviceKey{}).(*interaction.Service)
 	if !ok {
-		return false, false
+		return false, false, nil
 	}
-	_, err := s.Terminology().Lookup(ctx, system, "", code)
+	_, err = s.Terminology().Lookup(ctx, system, "", code)
 	e := issue.As(err)
-	return err == nil, err == nil || e != nil && e.Issues[0].ID == "terminology.code"
+	return err == nil, err == nil || e != nil && e.Issues[0].ID == "terminology.code", failed(err)
+}
+
+// failed leaves out errors that say what terminology does not know: it could be asked.
+func failed(err error) error {
+	if terminology.Passing(err) {
+		return err
+	}
+	return nil
 }
 
 func note(id, text string) issue.Issue {
