@@ -70,12 +70,12 @@ func derive(key []byte, purpose string) []byte {
 func (s *sealer) seal(text []byte, scope string) string {
 	w := s.works.Get().(*sealing)
 	defer s.works.Put(w)
-	w.in = append(append(append(w.in[:0], scope...), 0), text...)
+	w.in = append(append(append(append(w.in[:0], cursorFormat), scope...), 0), text...)
 	w.mac.Reset()
 	w.mac.Write(w.in)
 	nonce := w.mac.Sum(w.sum[:0])[:s.aead.NonceSize()]
 	w.out = append(append(w.out[:0], cursorFormat), nonce...)
-	w.out = s.aead.Seal(w.out, nonce, text, w.in[:len(scope)])
+	w.out = s.aead.Seal(w.out, nonce, text, w.in[:1+len(scope)])
 	return base64.RawURLEncoding.EncodeToString(w.out)
 }
 
@@ -90,7 +90,7 @@ func (s *sealer) open(token, scope string) ([]byte, error) {
 	if err != nil || len(raw) < 1+n || raw[0] != cursorFormat {
 		return nil, errCursor
 	}
-	text, err := s.aead.Open(nil, raw[1:1+n], raw[1+n:], []byte(scope))
+	text, err := s.aead.Open(nil, raw[1:1+n], raw[1+n:], append(raw[:1:1], scope...))
 	if err != nil {
 		return nil, errCursor
 	}

@@ -1,6 +1,7 @@
 package interaction
 
 import (
+	"encoding/base64"
 	"strings"
 	"testing"
 
@@ -74,6 +75,17 @@ func TestACursorIsRefusedWhenAnythingAboutItChanged(t *testing.T) {
 		if _, err := s.open(bad, ""); err == nil {
 			t.Errorf("%.10q is taken", bad)
 		}
+	}
+}
+
+// A token of an earlier format, whose text has another layout, is not taken under the number of this one.
+func TestTheFormatOfACursorIsSealed(t *testing.T) {
+	s := testSealer(t, "k")
+	scope := searchScope("1", "/Patient")
+	nonce := make([]byte, s.aead.NonceSize())
+	earlier := s.aead.Seal(append([]byte{cursorFormat}, nonce...), nonce, []byte("of another layout"), []byte(scope)) // as formats to 3 were
+	if text, err := s.open(base64.RawURLEncoding.EncodeToString(earlier), scope); err == nil {
+		t.Errorf("taken: %q", text)
 	}
 }
 
