@@ -106,7 +106,7 @@ type asyncHead struct {
 	Hash   string      `json:"hash,omitempty"` // of a request with an Idempotency-Key
 }
 
-// asyncHeaders are what a request means by itself; others are of its connection.
+// asyncHeaders are what a request means by itself, and Accept where the answer is no resource; others are of its connection.
 var asyncHeaders = []string{"Content-Type", "Prefer", "Idempotency-Key", "If-Match", "If-None-Match", "If-None-Exist", "If-Modified-Since"}
 
 // startAsync makes a job of the request, where it asks for that and it can be; done says that it was answered.
@@ -181,6 +181,9 @@ func (x *call) asyncJob(body []byte) (job.NewJob, error) {
 		if v := x.Request().Header[name]; len(v) > 0 {
 			head.Header[name] = v
 		}
+	}
+	if v := x.Request().Header["Accept"]; len(v) > 0 && x.ownFormat() { // others answer a job in JSON, which is translated where it is fetched
+		head.Header["Accept"] = v
 	}
 	add := job.NewJob{Kind: asyncKind}
 	once, err := x.once(body)

@@ -146,3 +146,21 @@ func TestALongTableComesWhole(t *testing.T) {
 		}
 	}
 }
+
+// A table that a job makes has the format that the request accepts.
+func TestAJobKeepsTheFormatOfATable(t *testing.T) {
+	srv := newServer(t, mapBackend)
+	seedPatients(t, srv, 1)
+	body := strings.Replace(fmt.Sprintf(longView, "x", "csv"), `,{"name":"_format","valueCode":"csv"}`, "", 1)
+	rec := ask(srv.handler, "POST", "/fhir/$viewdefinition-run", body, "Prefer: respond-async", "Accept: text/csv")
+	if rec.Code != http.StatusAccepted {
+		t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
+	if err := srv.jobs.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rec = ask(srv.handler, "GET", strings.TrimPrefix(rec.Header().Get("Content-Location"), "http://example.org"), "")
+	if rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), `"contentType":"text/csv`) {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+}
