@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -38,11 +37,25 @@ const catalogID = "catalog"
 
 // catalog is what this process knows of it.
 type catalog struct {
-	mu    sync.Mutex
+	lock  chan struct{} // of one: held while the database is asked, which who waits need not wait for
 	now   store.Catalog
 	asked time.Time // by the process's own clock; zero: never
 	since time.Time // when the generation was seen first
 }
+
+func newCatalog() catalog { return catalog{lock: make(chan struct{}, 1)} }
+
+// hold locks, unless ctx ends before.
+func (c *catalog) hold(ctx context.Context) error {
+	select {
+	case c.lock <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *catalog) release() { <-c.lock }
 
 func (d *catalogDoc) catalog() store.Catalog {
 	c := store.Catalog{Revision: uint64(d.Revision), Generation: uint64(d.Generation), Body: []byte(d.Body)}
@@ -62,8 +75,10 @@ func newCatalogDoc(c *store.Catalog) *catalogDoc {
 
 // catalogNow gives the catalog as it stood at most age ago, and has it adopted when it is another.
 func (s *Store) catalogNow(ctx context.Context, age time.Duration) (store.Catalog, error) {
-	s.catalog.mu.Lock()
-	defer s.catalog.mu.Unlock()
+	if err := s.catalog.hold(ctx); err != nil {
+		return store.Catalog{}, err
+	}
+	defer s.catalog.release()
 	if asked := s.catalog.asked; !asked.IsZero() && time.Since(asked) < age {
 		return s.catalog.now, nil
 	}
@@ -113,8 +128,10 @@ func (s *Store) PutCatalog(ctx context.Context, c store.Catalog) error {
 		return err
 	}
 	defer s.flight.Done()
-	s.catalog.mu.Lock()
-	defer s.catalog.mu.Unlock()
+	if err := s.catalog.hold(ctx); err != nil {
+		return err
+	}
+	defer s.catalog.release()
 	meta, d := s.db.Collection(metaName), newCatalogDoc(&c)
 	switch c.Revision {
 	case 0:
@@ -155,9 +172,11 @@ func (s *Store) waitForWriters(ctx context.Context) error {
 	if _, err := s.catalogNow(ctx, s.opts.CatalogAge); err != nil {
 		return err
 	}
-	s.catalog.mu.Lock()
+	if err := s.catalog.hold(ctx); err != nil {
+		return err
+	}
 	since := s.catalog.since
-	s.catalog.mu.Unlock()
+	s.catalog.release()
 	if since.IsZero() {
 		return nil
 	}

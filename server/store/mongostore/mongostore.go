@@ -158,7 +158,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Index == nil {
 		return nil, errors.New("mongostore: Options.Index is required")
 	}
-	s := &Store{opts: o, now: o.Clock, log: o.Logger, maxChain: MaxChain}
+	s := &Store{opts: o, now: o.Clock, log: o.Logger, maxChain: MaxChain, catalog: newCatalog()}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -1,6 +1,7 @@
 package mongostore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -36,6 +37,19 @@ func (x *following) index(body []byte) (*search.Facts, error) {
 		}
 	}
 	return facts, err
+}
+
+// Who gives up does not wait for another who asks a database that is away.
+func TestWaitingForTheCatalogEndsWithItsContext(t *testing.T) {
+	s := &Store{catalog: newCatalog()}
+	if err := s.catalog.hold(t.Context()); err != nil { // by one who asks
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.catalogNow(ctx, 0); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
 }
 
 // Two processes over one database: whatever the one writes that has not seen the catalog, when the
