@@ -130,9 +130,10 @@ func (s *Service) Capability() *Capability {
 		Mode: "server",
 		Documentation: "Searches are strict: an unknown parameter is an error, unless Prefer: handling=lenient is sent; then a warning stands in the bundle. " +
 			"Bundle.total is given when all matches stand on the first page, or when _total asks for it. Searches are also answered in application/fhir+ndjson. " +
-			"A search takes the result parameters _sort, _count, _include, _revinclude, _summary, _elements, _total, _explain.",
+			"The parameters that every search takes stand in searchParam.",
 		Security:    CapabilitySecurity{"No authentication is configured: the server listens on loopback addresses only."},
 		Interaction: s.systemInteractions(),
+		SearchParam: s.everySearchParam(),
 		Operation:   s.operationCapabilities(func(d *OperationDefinition) bool { return d.System }),
 	}
 	for _, d := range definitions.Compartments() {
@@ -159,6 +160,50 @@ func (s *Service) systemInteractions() []CapabilityInteraction {
 	if s.store.Transactions() {
 		out = append(out, CapabilityInteraction{Code: "transaction"})
 	}
+	return out
+}
+
+// controlParameters are taken by every search beside the parameters of its types: they ask about other resources, or say how the
+// answer looks. They have no definition in R4, so their type is special.
+//
+// https://hl7.org/fhir/R4/capabilitystatement-definitions.html#CapabilityStatement.rest.searchParam
+var controlParameters = []CapabilityParam{
+	{Name: "_contained", Documentation: "Of one type: true, both or false: whether contained resources are searched"},
+	{Name: "_containedType", Documentation: "container or contained: which of both is the entry"},
+	{Name: "_count", Documentation: "Resources on a page; more than the server allows is refused"},
+	{Name: "_elements", Documentation: "Elements to answer, separated by comma"},
+	{Name: "_explain", Documentation: "true adds the plan of the search and what it read"},
+	{Name: "_filter", Documentation: "An expression of https://hl7.org/fhir/R4/search_filter.html"},
+	{Name: "_format", Documentation: "Media type of the answer"},
+	{Name: "_has", Documentation: "_has:Type:reference:parameter=value: such a resource refers here; nested, and with chains"},
+	{Name: "_include", Documentation: "Type:parameter[:Target], Type:* or *; with :iterate over what is included, too"},
+	{Name: "_list", Documentation: "The items of a List, by its id"},
+	{Name: "_not-referenced", Documentation: "Type:reference, Type:* or *:*: nothing of that refers here"},
+	{Name: "_pretty", Documentation: "true indents"},
+	{Name: "_revinclude", Documentation: "Type:parameter[:Target], Type:* or *; with :iterate over what is included, too"},
+	{Name: "_sort", Documentation: "Parameters to sort by, separated by comma; - in front descends"},
+	{Name: "_summary", Documentation: "true, text, data, count or false"},
+	{Name: "_total", Documentation: "none, estimate or accurate"},
+	{Name: "_type", Documentation: "Of several types, or of all of a compartment: the types, separated by comma"},
+}
+
+// everySearchParam lists the parameters that every type has, which a search of all types takes, and those that control a search; by name.
+func (s *Service) everySearchParam() (out []CapabilityParam) {
+	types := schema.ResourceTypes()
+	for _, p := range s.registry.Params(types[0]) {
+		everywhere := p.Unsupported == "" && !slices.ContainsFunc(types, func(typ string) bool {
+			q, ok := s.registry.Param(typ, p.Code)
+			return !ok || q.URL != p.URL
+		})
+		if everywhere {
+			out = append(out, CapabilityParam{Name: p.Code, Definition: p.URL, Type: p.Kind.String(), Documentation: s.paramText(p)})
+		}
+	}
+	for _, c := range controlParameters {
+		c.Type = search.KindSpecial.String()
+		out = append(out, c)
+	}
+	slices.SortFunc(out, func(a, b CapabilityParam) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 

@@ -129,6 +129,42 @@ func compositeSample(t *testing.T, s *server, typ, name string) string {
 	return "x$x"
 }
 
+// rest.searchParam: "these search parameters should include the control search parameters such as _sort, _count",
+// https://hl7.org/fhir/R4/capabilitystatement-definitions.html#CapabilityStatement.rest.searchParam
+func TestEveryParameterOfAllTypesThatIsClaimedIsTaken(t *testing.T) {
+	s := newServer(t, mapBackend)
+	values := map[string]string{
+		"_id": "x", "_lastUpdated": "2026-01-01", "_profile": "http://x/p", "_security": "x", "_source": "http://x", "_tag": "x",
+		"_contained": "true", "_containedType": "contained", "_content": "word", "_count": "1", "_elements": "active", "_explain": "true", "_filter": "active eq true", "_format": "json",
+		"_has:Observation:subject:code": "x", "_include": "Patient:link", "_list": "x", "_not-referenced": "Observation:subject", "_pretty": "true",
+		"_revinclude": "Observation:subject", "_sort": "_id", "_summary": "data", "_total": "none", "_type": "Patient",
+	}
+	var claimed, known []string
+	for name, v := range values {
+		path := "/fhir/Patient?" + name + "="
+		if name == "_type" {
+			path = "/fhir?_type="
+		}
+		if w := s.send("GET", path+url.QueryEscape(v), ""); w.Code != http.StatusOK {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+		known = append(known, strings.SplitN(name, ":", 2)[0])
+	}
+	for _, p := range capability(t, s).SearchParam {
+		claimed = append(claimed, p.Name)
+		if p.Definition == "" {
+			continue
+		}
+		if w := s.send("GET", "/fhir?"+p.Name+"="+url.QueryEscape(values[p.Name]), ""); w.Code != http.StatusOK {
+			t.Errorf("of all types by %s: %d %s", p.Name, w.Code, w.Body)
+		}
+	}
+	slices.Sort(known)
+	if !slices.Equal(claimed, known) {
+		t.Errorf("claimed are %q, taken are %q", claimed, known)
+	}
+}
+
 func TestEveryIncludeThatIsClaimedIsTaken(t *testing.T) {
 	s := newServer(t, mapBackend)
 	rest := capability(t, s)
@@ -349,11 +385,38 @@ func TestOpenAPIIsTrue(t *testing.T) {
 					t.Errorf("%s: {%s} is not declared", at, m[1])
 				}
 			}
-			target := strings.NewReplacer("{id}", "none", "{version}", "1").Replace(path)
+			target := strings.NewReplacer("{id}", "none", "{version}", "1", "{type}", "Observation", "{token}", "none").Replace(path)
 			if w := s.send(strings.ToUpper(method), "/fhir"+target, ""); notReached.Match(w.Body.Bytes()) {
 				t.Errorf("%s is no address of the server: %d %s", at, w.Code, w.Body)
 			}
 		}
+	}
+}
+
+// What is searched by more than one type, and what an asynchronous request leads to, stand in it too; and a parameter that
+// was added since it was made.
+func TestOpenAPIHasWhatTheCapabilityStatementHas(t *testing.T) {
+	s := newServer(t, mapBackend)
+	document := func() string { return s.send("GET", "/openapi.json", "").Body.String() }
+	first := document()
+	for _, part := range []string{`"/_search":`, `"/Patient/{id}/{type}":`, `"/RelatedPerson/{id}/{type}":`, `"/_async/{token}":`, `"_filter":`, `"_list":`, `"_explain":`} {
+		if !strings.Contains(first, part) {
+			t.Errorf("there is no %s", part)
+		}
+	}
+	shoe := `{"resourceType":"SearchParameter","id":"shoe","url":"http://example.org/SearchParameter/shoe-size","name":"ShoeSize","status":"active","description":"Size of shoes",` +
+		`"code":"shoe-size","base":["Patient"],"type":"number","expression":"Patient.extension('http://example.org/shoe-size').value"}`
+	if w := s.send("PUT", "/fhir/SearchParameter/shoe", shoe, "Content-Type", "application/fhir+json"); w.Code != http.StatusCreated {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if err := s.jobs.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if claimed := s.send("GET", "/fhir/metadata", "").Body.String(); !strings.Contains(claimed, `"shoe-size"`) {
+		t.Error("an added parameter is not in metadata")
+	}
+	if !strings.Contains(document(), `"Patient.shoe-size":`) {
+		t.Error("an added parameter is not in OpenAPI")
 	}
 }
 

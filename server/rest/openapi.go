@@ -12,7 +12,7 @@ import (
 
 // The OpenAPI document is made from the CapabilityStatement, so that both say
 // the same, and from the element tables: a schema for each resource and data
-// type. It is made when it is first asked for.
+// type. It is made when it is first asked for, and again when search parameters were added or taken away.
 //
 // https://spec.openapis.org/oas/v3.0.3
 
@@ -21,17 +21,33 @@ type object = map[string]any
 
 // openAPI answers the document. It is no FHIR resource, whatever Accept says of those.
 func openAPI(x *call) error {
-	x.h.openAPI.once.Do(func() { x.h.openAPI.body, x.h.openAPI.err = buildOpenAPI(x.service) })
-	if x.h.openAPI.err != nil {
-		return x.h.openAPI.err
+	body, err := x.h.openAPIOf(x.service)
+	if err != nil {
+		return err
 	}
-	return x.transmit(http.StatusOK, []string{"application/json"}, x.h.openAPI.body)
+	return x.transmit(http.StatusOK, []string{"application/json"}, body)
+}
+
+func (h *Handler) openAPIOf(s *interaction.Service) ([]byte, error) {
+	o := &h.openAPI
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if adopted := s.Registry().Adopted(); o.body == nil || adopted != o.adopted {
+		body, err := buildOpenAPI(s)
+		if err != nil {
+			return nil, err
+		}
+		o.adopted, o.body = adopted, body
+	}
+	return o.body, nil
 }
 
 func buildOpenAPI(s *interaction.Service) ([]byte, error) {
 	c := s.Capability()
 	b := &apiBuilder{rest: &c.Rest[0], definitions: s.OperationDefinitions(), paths: object{}, parameters: commonParameters()}
+	b.controls()
 	b.system()
+	b.compartments()
 	for i := range b.rest.Resource {
 		b.resource(&b.rest.Resource[i])
 	}
@@ -75,7 +91,7 @@ func (b *apiBuilder) endpoint(path, method, id, tag, summary string, more object
 
 // pathParameters refers to what stands in braces.
 func pathParameters(path string) (out []any) {
-	for _, name := range []string{"id", "version"} {
+	for _, name := range []string{"id", "version", "type", "token"} {
 		if strings.Contains(path, "{"+name+"}") {
 			out = append(out, parameterRef(name))
 		}
@@ -120,6 +136,8 @@ func statusNumber(s string) int {
 	switch s {
 	case "201":
 		return http.StatusCreated
+	case "202":
+		return http.StatusAccepted
 	case "204":
 		return http.StatusNoContent
 	}
@@ -138,10 +156,12 @@ func (b *apiBuilder) system() {
 		case "history-system":
 			b.endpoint("/_history", "get", i.Code, tag, "History of all resources", object{"parameters": historyParameters(), "responses": responses("200", "Bundle")})
 		case "search-system":
-			b.endpoint("/", "get", i.Code, tag, "Search of several types", object{
-				"parameters": append([]any{query("_type", "Resource types, separated by comma")}, resultParameters()...), "responses": responses("200", "Bundle")})
+			b.endpoint("/", "get", i.Code, tag, "Search of several types, or of all", object{"parameters": b.searchesOf(several), "responses": responses("200", "Bundle")})
+			b.endpoint("/_search", "post", "search-system-post", tag, "Search of several types by a form", object{"requestBody": form(), "responses": responses("200", "Bundle")})
 		}
 	}
+	b.endpoint("/_async/{token}", "get", "async-status", tag, "What an asynchronous request has come to", object{"responses": responses("200", "Bundle")})
+	b.endpoint("/_async/{token}", "delete", "async-cancel", tag, "Cancel an asynchronous request, or forget its answer", object{"responses": responses("202", "")})
 	for _, o := range b.rest.Operation {
 		b.operation("", o.Name, tag, interaction.SystemLevel)
 	}
@@ -153,8 +173,49 @@ func query(name, text string) object {
 
 func historyParameters() []any { return refs("_count", "_since", "_format", "_pretty") }
 
-func resultParameters() []any {
-	return refs("_sort", "_count", "_include", "_revinclude", "_summary", "_elements", "_total", "_format", "_pretty")
+// What a search looks at.
+const (
+	oneType = iota
+	several
+)
+
+// searchesOf refers to the parameters that every such search takes. _has is left out: what follows it is a part of its name.
+func (b *apiBuilder) searchesOf(types int) (out []any) {
+	for _, p := range b.rest.SearchParam {
+		switch {
+		case p.Name == "_has":
+		case types == oneType && (p.Definition != "" || p.Name == "_type"):
+		case types == several && strings.HasPrefix(p.Name, "_contained"):
+		default:
+			out = append(out, parameterRef(p.Name))
+		}
+	}
+	return out
+}
+
+// controls declares the parameters of every search.
+func (b *apiBuilder) controls() {
+	for _, p := range b.rest.SearchParam {
+		if b.parameters[p.Name] == nil {
+			b.parameters[p.Name] = query(p.Name, strings.TrimPrefix(p.Type+"; "+p.Documentation, "special; "))
+		}
+	}
+}
+
+// compartments adds the searches of one type, or all, in a compartment.
+func (b *apiBuilder) compartments() {
+	for _, url := range b.rest.Compartment {
+		name := url[strings.LastIndexByte(url, '/')+1:]
+		name = strings.ToUpper(name[:1]) + name[1:]
+		b.endpoint("/"+name+"/{id}/{type}", "get", "search-compartment-"+name, name, "Search in the compartment of a "+name+": of a type by its parameters, of all by *",
+			object{"parameters": b.searchesOf(several), "responses": responses("200", "Bundle")})
+		b.endpoint("/"+name+"/{id}/{type}/_search", "post", "search-compartment-post-"+name, name, "The same by a form",
+			object{"requestBody": form(), "responses": responses("200", "Bundle")})
+	}
+}
+
+func form() object {
+	return object{"content": object{formType: object{"schema": object{"type": "object", "additionalProperties": object{"type": "string"}}}}}
 }
 
 func refs(names ...string) (out []any) {
@@ -206,8 +267,7 @@ func (b *apiBuilder) interaction(r *interaction.CapabilityResource, code string)
 		add("", "post", "Create", object{"parameters": refs("If-None-Exist", "Prefer"), "requestBody": body(t), "responses": responses("201", t)})
 	case "search-type":
 		add("", "get", "Search", object{"parameters": b.searchParameters(r, true), "responses": responses("200", "Bundle")})
-		b.endpoint("/"+t+"/_search", "post", "search-post-"+t, t, "Search by a form", object{
-			"requestBody": object{"content": object{formType: object{"schema": object{"type": "object", "additionalProperties": object{"type": "string"}}}}}, "responses": responses("200", "Bundle")})
+		b.endpoint("/"+t+"/_search", "post", "search-post-"+t, t, "Search by a form", object{"requestBody": form(), "responses": responses("200", "Bundle")})
 	}
 }
 
@@ -228,7 +288,7 @@ func (b *apiBuilder) searchParameters(r *interaction.CapabilityResource, result 
 		out = append(out, parameterRef(name))
 	}
 	if result {
-		out = append(out, resultParameters()...)
+		out = append(out, b.searchesOf(oneType)...)
 	}
 	return out
 }
@@ -303,13 +363,11 @@ func commonParameters() object {
 	out := object{
 		"id":      object{"name": "id", "in": "path", "required": true, "schema": object{"type": "string", "pattern": `^[A-Za-z0-9\-\.]{1,64}$`}},
 		"version": object{"name": "version", "in": "path", "required": true, "schema": object{"type": "string", "pattern": `^[1-9][0-9]*$`}},
+		"type":    object{"name": "type", "in": "path", "required": true, "schema": object{"type": "string"}, "description": "A resource type, or * for all"},
+		"token":   object{"name": "token", "in": "path", "required": true, "schema": object{"type": "string"}, "description": "As Content-Location of the answer 202 has it"},
 		"_count":  object{"name": "_count", "in": "query", "description": "Resources on a page; more than the server allows is refused", "schema": object{"type": "integer", "minimum": 0}},
 	}
-	for name, text := range map[string]string{"_sort": "Parameters to sort by, separated by comma; - in front descends", "_include": "Type:parameter[:Target]",
-		"_revinclude": "Type:parameter[:Target]", "_summary": "true, text, data, count or false", "_elements": "Elements to answer, separated by comma",
-		"_total": "none, estimate or accurate", "_since": "An instant", "_format": "Media type of the answer", "_pretty": "true indents"} {
-		out[name] = query(name, text)
-	}
+	out["_since"] = query("_since", "An instant")
 	for name, text := range map[string]string{"If-Match": `W/"3"`, "If-None-Match": `W/"3", or *`, "If-Modified-Since": "A date of HTTP", "If-None-Exist": "A search: identifier=urn:x|1",
 		"Prefer": "return=minimal, return=representation, return=OperationOutcome"} {
 		out[name] = object{"name": name, "in": "header", "description": text, "schema": object{"type": "string"}}

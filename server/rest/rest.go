@@ -83,10 +83,10 @@ type Handler struct {
 	series    map[string]*series // by interaction; complete once New returns
 	calls     sync.Pool          // of *call
 	gzips     sync.Pool          // of *gzip.Writer
-	openAPI   struct {           // made when it is first asked for
-		once sync.Once
-		body []byte
-		err  error
+	openAPI   struct {           // made when it is asked for, again when search parameters were added or taken away
+		mu      sync.Mutex
+		adopted uint64
+		body    []byte
 	}
 
 	answers    codec.Pool // parsers of answers that are not sent as JSON
