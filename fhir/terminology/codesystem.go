@@ -1,6 +1,7 @@
 package terminology
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -199,8 +200,9 @@ func (cs *codeSystem) below(said map[[2]int32]bool, parent string, row int32) {
 // with gives the system with what supplements add: designations and properties of codes that it has.
 func (cs *codeSystem) with(supplements []*codeSystem) *codeSystem {
 	out := *cs
-	out.concepts = slices.Clone(cs.concepts)
+	out.concepts, out.declared = slices.Clone(cs.concepts), maps.Clone(cs.declared)
 	for _, s := range supplements {
+		maps.Copy(out.declared, s.declared)
 		for i := range s.concepts {
 			from := &s.concepts[i]
 			row, ok := out.row(from.code)

@@ -25,6 +25,8 @@ type Expansion struct {
 	Items   []Item
 	Nested  bool     // Items has children
 	Systems []string // "url|version" of systems whose versions are known
+	// Unclosed: of a system that it draws from only a part is here, so that the value set may hold more.
+	Unclosed bool
 }
 
 // Item is a code of an expansion.
@@ -46,7 +48,7 @@ func (s ValueSet) Expand(p ExpandParams) (*Expansion, error) {
 	if !ok {
 		return nil, issue.New(issue.TooLong, "terminology.filter", fmt.Sprintf("the filter has more than %d words or %d bytes", search.MaxTyped, search.MaxTypedBytes), "")
 	}
-	out := &Expansion{}
+	out := &Expansion{Unclosed: s.b.unclosed()}
 	var at []place
 	var texts []string
 	err := s.l.each(s.b, func(m *place) bool {
@@ -75,6 +77,14 @@ func (s ValueSet) Expand(p ExpandParams) (*Expansion, error) {
 	}
 	out.fill(at, p.Nested && p.Filter == "" && p.Offset == 0 && p.Count < 0)
 	return out, nil
+}
+
+// unclosed says that b draws, other than by listing codes, from a system of which only a part is here.
+func (b *bound) unclosed() bool {
+	return slices.ContainsFunc(b.include, func(in boundInclude) bool {
+		part := in.cs != nil && in.cs.grammar == nil && !in.cs.listed() && len(in.codes) == 0
+		return part || slices.ContainsFunc(in.sets, (*bound).unclosed)
+	})
 }
 
 // shows says whether a code is to be shown, as far as the filter lets it.

@@ -140,7 +140,11 @@ func (w *expansionWriter) valueSet(set terminology.ValueSet, e *terminology.Expa
 	}
 	w.text("status", status)
 	now := w.c.Service.Now()
-	w.dst = append(w.dst, `,"expansion":{"identifier":"urn:uuid:`...)
+	w.dst = append(w.dst, `,"expansion":{`...)
+	if e.Unclosed { // https://hl7.org/fhir/R4/extension-valueset-unclosed.html
+		w.dst = append(w.dst, `"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/valueset-unclosed","valueBoolean":true}],`...)
+	}
+	w.dst = append(w.dst, `"identifier":"urn:uuid:`...)
 	w.dst = append(w.dst, expansionID(set, w.c, now)...)
 	w.dst = append(w.dst, '"')
 	w.text("timestamp", now.Format(instantLayout))

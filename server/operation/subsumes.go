@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"cmp"
 	"context"
 
 	"meridian/fhir/issue"
@@ -54,8 +55,12 @@ func subsumes(ctx context.Context, c *interaction.OperationCall) (interaction.Op
 		return interaction.OperationResult{}, issue.New(issue.Required, "code.system", "$subsumes needs the system of the codes", "")
 	case a.System != b.System || system != "" && a.System != system:
 		return interaction.OperationResult{}, issue.New(issue.Invalid, "subsumes.systems", "the codes are of different systems, which are not compared", "").WithStatus(400)
-	case version == "":
-		version = a.Version
+	}
+	for _, said := range []string{a.Version, b.Version} {
+		if said != "" && version != "" && said != version {
+			return interaction.OperationResult{}, issue.New(issue.Invalid, "subsumes.versions", "different versions of the code system are named, which are not compared", "").WithStatus(400)
+		}
+		version = cmp.Or(version, said)
 	}
 	relation, err := c.Service.Terminology().Subsumes(ctx, a.System, version, a.Code, b.Code)
 	if err != nil {

@@ -1,11 +1,13 @@
 package operation
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
 	"strings"
 
+	"meridian/fhir/definitions"
 	"meridian/fhir/issue"
 	"meridian/fhir/search"
 	"meridian/fhir/terminology"
@@ -96,8 +98,8 @@ func valueSetValidateCode(ctx context.Context, c *interaction.OperationCall) (in
 			return verdict{message: fmt.Sprintf("the code %q of the system %q is not in %s", of.Code, of.System, name)}, nil
 		}
 		found := m.Concept()
-		if has := found.Version; of.Version != "" && has != "" && of.Version != has && !strings.HasPrefix(has, of.Version+".") {
-			return verdict{message: fmt.Sprintf("the value set has the code %q of version %q of its system, not of %q", of.Code, has, of.Version)}, nil
+		if otherVersion(&of, &found) {
+			return verdict{message: fmt.Sprintf("the value set has the code %q of version %q of its system, not of %q", of.Code, found.Version, of.Version)}, nil
 		}
 		return judge(c, &of, &found), nil
 	})
@@ -127,6 +129,8 @@ func codeSystemValidateCode(ctx context.Context, c *interaction.OperationCall) (
 	default:
 		if url == "" {
 			url, version = codings[0].System, codings[0].Version
+		} else if len(codings) == 1 {
+			version = cmp.Or(version, codings[0].Version)
 		}
 		system, err = c.Service.Terminology().CodeSystem(ctx, url, version)
 	}
@@ -144,8 +148,16 @@ func codeSystemValidateCode(ctx context.Context, c *interaction.OperationCall) (
 		if err != nil {
 			return verdict{}, err
 		}
+		if otherVersion(&of, &found) {
+			return verdict{message: fmt.Sprintf("the code %q is one of version %q of its system, asked for is %q", of.Code, found.Version, of.Version)}, nil
+		}
 		return judge(c, &of, &found), nil
 	})
+}
+
+// otherVersion says that a coding names a version of its system that is not the one that was asked.
+func otherVersion(of *terminology.Coding, found *terminology.Concept) bool {
+	return of.Version != "" && found.Version != "" && !(definitions.Edition{Version: found.Version}).Named(of.Version)
 }
 
 // judge checks what is said about a code that is there: its display, whether it is abstract.

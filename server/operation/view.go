@@ -177,9 +177,9 @@ func viewKey(ctx context.Context, s *interaction.Service, ref element.Node) (sto
 	if url == "" {
 		return store.Key{}, issue.New(issue.Value, "view.reference", "viewReference has a reference: ViewDefinition/[id], or the url of a view", "")
 	}
-	find := interaction.FindParams{Type: "ViewDefinition", All: []search.Pair{{Name: "url", Value: escapeValue(url)}}, Limit: 2}
+	find := interaction.FindParams{Type: "ViewDefinition", All: []search.Pair{{Name: "url", Value: search.Escape(url)}}, Limit: 2}
 	if version != "" {
-		find.All = append(find.All, search.Pair{Name: "version", Value: escapeValue(version)})
+		find.All = append(find.All, search.Pair{Name: "version", Value: search.Escape(version)})
 	}
 	page, err := s.Find(ctx, find)
 	switch {
@@ -191,12 +191,6 @@ func viewKey(ctx context.Context, s *interaction.Service, ref element.Node) (sto
 		return store.Key{}, issue.New(issue.MultipleMatch, "view.ambiguous", "several stored ViewDefinitions have this url: add |version, or name one by its id", "")
 	}
 	return page.Rows[0].Key, nil
-}
-
-// escapeValue escapes what separates values in a search parameter.
-// https://hl7.org/fhir/R4/search.html#escaping
-func escapeValue(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `,`, `\,`, `|`, `\|`, `$`, `\$`).Replace(s)
 }
 
 // readSelection reads what the view runs on. Issue codes: not-supported, invalid, value, not-found, too-costly.
