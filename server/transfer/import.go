@@ -110,6 +110,46 @@ type importer struct {
 
 	telling sync.Mutex
 	failed  atomic.Pointer[error]
+	backlog *backlog
+}
+
+// maxBacklog is how many bytes of records wait for the lanes before the reader waits for them.
+const maxBacklog = 64 << 20
+
+// backlog counts the bytes that are read and that no lane has taken.
+type backlog struct {
+	mu    sync.Mutex
+	freed sync.Cond
+	bytes int
+}
+
+func newBacklog() *backlog {
+	b := &backlog{}
+	b.freed.L = &b.mu
+	return b
+}
+
+// add waits until there is room, or ctx ends. One record may go over it, so that any has room.
+func (b *backlog) add(ctx context.Context, n int) error {
+	defer context.AfterFunc(ctx, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.freed.Broadcast()
+	})()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.bytes >= maxBacklog && ctx.Err() == nil {
+		b.freed.Wait()
+	}
+	b.bytes += n
+	return ctx.Err()
+}
+
+func (b *backlog) take(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bytes -= n
+	b.freed.Broadcast()
 }
 
 // group reads files one after the other into the lanes and returns when all of them are done.
@@ -120,7 +160,7 @@ func (r *importer) group(ctx context.Context, files []*input) error {
 	if size <= 0 {
 		size = 200
 	}
-	r.files = files
+	r.files, r.backlog = files, newBacklog()
 	lanes := make([]*lane, r.journal.lanes)
 	var wait sync.WaitGroup
 	for i := range lanes {
@@ -169,6 +209,9 @@ func (r *importer) file(ctx context.Context, f *input, lanes []*lane) error {
 			return nil
 		}
 		f.pending.Add(1)
+		if err := r.backlog.add(ctx, len(rec.body)); err != nil {
+			return err
+		}
 		select {
 		case lanes[n].in <- rec:
 			return nil
@@ -211,6 +254,7 @@ type lane struct {
 
 func (l *lane) run(ctx context.Context) error {
 	for rec := range l.in {
+		l.backlog.take(len(rec.body))
 		if ctx.Err() != nil {
 			continue // until the reader has stopped
 		}
