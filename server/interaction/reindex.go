@@ -61,7 +61,7 @@ func (s *Service) RunReindex(ctx context.Context, t ReindexTask) error {
 	}
 }
 
-// reindexing is one run for one generation.
+// reindexRun is one run for one generation.
 type reindexRun struct {
 	s      *Service
 	t      ReindexTask
@@ -69,7 +69,6 @@ type reindexRun struct {
 	types  []string
 	params map[string][]string // by type, names of keys
 	total  int                 // resources of the types
-	done   int                 // before the type that is walked through
 	told   time.Time
 	keys   []string // of the pending parameters
 }
@@ -142,7 +141,6 @@ func (r *reindexRun) plan(ctx context.Context, body *catalogBody) error {
 
 // walk puts what resources lack, from where the state says.
 func (r *reindexRun) walk(ctx context.Context) error {
-	r.done = r.state.Checked
 	for _, typ := range r.types {
 		if typ < r.state.Type {
 			continue
@@ -151,7 +149,7 @@ func (r *reindexRun) walk(ctx context.Context) error {
 			r.state.Type, r.state.After = typ, ""
 		}
 		for {
-			if err := r.current(ctx); err != nil {
+			if err := r.current(); err != nil {
 				return err
 			}
 			page, err := r.s.store.Reindex(ctx, store.ReindexParams{Type: typ, After: r.state.After, Limit: reindexSlice, Params: r.params[typ]})
@@ -175,7 +173,7 @@ func (r *reindexRun) walk(ctx context.Context) error {
 }
 
 // current ends the run when another generation holds.
-func (r *reindexRun) current(context.Context) error {
+func (r *reindexRun) current() error {
 	if r.s.registry.Generation() != r.state.Generation {
 		return store.ErrCatalog
 	}
@@ -222,18 +220,22 @@ func (r *reindexRun) tell(ctx context.Context, done int, text string) error {
 // errSameGeneration: another process put a catalog of the same generation.
 var errSameGeneration = fmt.Errorf("mark the catalog: %w", store.ErrCatalog)
 
+// catalog reads the catalog; ErrCatalog when its generation is not that of the run.
+func (r *reindexRun) catalog(ctx context.Context) (c store.Catalog, body catalogBody, err error) {
+	if c, err = r.s.store.Catalog(ctx); err != nil {
+		return c, body, err
+	}
+	if body, err = readCatalog(&c); err == nil && c.Generation != r.state.Generation {
+		err = store.ErrCatalog
+	}
+	return c, body, err
+}
+
 // mark changes the pending parameters of the run in the catalog.
 func (r *reindexRun) mark(ctx context.Context, change func(*search.Added)) error {
-	c, err := r.s.store.Catalog(ctx)
+	c, body, err := r.catalog(ctx)
 	if err != nil {
 		return err
-	}
-	body, err := readCatalog(&c)
-	if err != nil {
-		return err
-	}
-	if c.Generation != r.state.Generation {
-		return store.ErrCatalog
 	}
 	for i := range body.Parameters {
 		if !body.Parameters[i].Ready {
@@ -249,16 +251,9 @@ func (r *reindexRun) mark(ctx context.Context, change func(*search.Added)) error
 
 // finish marks ready what was verified.
 func (r *reindexRun) finish(ctx context.Context, verified int) error {
-	c, err := r.s.store.Catalog(ctx)
+	c, body, err := r.catalog(ctx)
 	if err != nil {
 		return err
-	}
-	body, err := readCatalog(&c)
-	if err != nil {
-		return err
-	}
-	if c.Generation != r.state.Generation {
-		return store.ErrCatalog
 	}
 	result := ReindexResult{Parameters: []string{}, Checked: r.state.Checked, Mended: r.state.Mended, Verified: verified}
 	for i := range body.Parameters {
