@@ -99,11 +99,11 @@ func withoutToken(text string) string {
 	return text
 }
 
-// failure is the answer with the errors.
+// appendErrors writes the member of all that failed.
 //
 // https://hl7.org/fhir/R4/graphql.html#errors
-func (x *run) failure() error {
-	dst := []byte(`{"data":null,"errors":[`)
+func (x *run) appendErrors(dst []byte) []byte {
+	dst = append(dst, `"errors":[`...)
 	for i := range x.failed {
 		f := &x.failed[i]
 		if i > 0 {
@@ -125,12 +125,17 @@ func (x *run) failure() error {
 		dst = interaction.AppendOutcome(append(dst, `,"extensions":{"resource":`...), []issue.Issue{f.issue})
 		dst = append(dst, `}}`...)
 	}
+	return append(dst, ']')
+}
+
+// failure is the answer with the errors alone.
+func (x *run) failure() error {
 	first := &x.failed[0]
 	err := error((&issue.Error{Issues: []issue.Issue{first.issue}}).WithStatus(first.status))
 	if x.internal != nil {
 		err = x.internal
 	}
-	return &interaction.OperationError{Err: err, ContentType: ContentType, Body: append(dst, `]}`...)}
+	return &interaction.OperationError{Err: err, ContentType: ContentType, Body: append(x.appendErrors([]byte(`{"data":null,`)), '}')}
 }
 
 // parserErrors gives the errors of gqlparser, one or a list.

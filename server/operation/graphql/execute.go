@@ -40,9 +40,11 @@ type run struct {
 	failed   []failed
 	internal error // for the log, not for the client
 	stopped  bool
+	changed  bool // by a mutation: what fails from then on is only what was asked about it
 }
 
-// answer carries out a request; nothing where x.failed says why.
+// answer carries out a request; nothing where x.failed says why. Where a mutation was carried
+// out and not all that was asked about it is there, the errors stand beside the data.
 func (x *run) answer(r *Request) []byte {
 	op := x.prepare(r)
 	if op == nil {
@@ -69,10 +71,17 @@ func (x *run) answer(r *Request) []byte {
 		}
 	}
 	x.resolve()
-	if len(x.failed) > 0 {
+	if len(x.failed) > 0 && !x.changed {
 		return nil
 	}
-	return append(x.appendObject([]byte(`{"data":`), out.obj), '}')
+	body := x.appendObject([]byte(`{"data":`), out.obj)
+	if len(body) > x.limits.AnswerBytes { // it was given up
+		body = []byte(`{"data":null`)
+	}
+	if len(x.failed) > 0 {
+		body = x.appendErrors(append(body, ','))
+	}
+	return append(body, '}')
 }
 
 // pathLimits are tighter than those of an expression that the server itself holds: a query may have it run on many elements.

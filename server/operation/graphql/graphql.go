@@ -131,7 +131,7 @@ type Request struct {
 
 // Execute answers a request: the JSON of the answer with its data, or an
 // *interaction.OperationError whose body is the answer with the errors, and
-// which wraps the first of them. Issue codes: structure for the syntax; invalid
+// which wraps the first of them. After a mutation that was carried out, errors stand in the answer, beside the data. Issue codes: structure for the syntax; invalid
 // for what the schema does not have; value for arguments and variables; too-costly
 // for limits; not-found and deleted; those of reads, searches and writes.
 //
@@ -143,7 +143,7 @@ func (e *Engine) Execute(ctx context.Context, s *interaction.Service, r Request)
 	})
 	x := &run{e: e, model: e.model(s.Registry()), ctx: ctx, s: s, limits: &e.limits, focus: r.Focus, resources: map[target]*resolved{}}
 	body := x.answer(&r)
-	if len(x.failed) > 0 {
+	if len(x.failed) > 0 && (!x.changed || x.internal != nil) {
 		return nil, x.failure()
 	}
 	return body, nil

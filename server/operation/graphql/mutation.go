@@ -10,7 +10,7 @@ import (
 	"meridian/server/store"
 )
 
-// mutate carries out a mutation. One request has one, so that an error always
+// mutate carries out a mutation. One request has one, so that a 4xx
 // means that nothing was changed.
 //
 // https://hl7.org/fhir/R4/graphql.html#mutations
@@ -77,6 +77,7 @@ func (x *run) written(st *step, out place, r *interaction.Result, err error) {
 		x.fail(st.at(), err)
 		return
 	}
+	x.changed = true
 	res := &r.Resource
 	if res.Body == nil {
 		if res = x.read(st.at(), store.Key{Type: res.Type, ID: res.ID}); res == nil {
@@ -94,6 +95,7 @@ func (x *run) remove(st *step, out place) {
 		x.fail(st.at(), err)
 		return
 	}
+	x.changed = true
 	tree, err := codec.Parse(interaction.AppendOutcome(nil, r.Issues()), codec.Options{})
 	if err != nil {
 		x.fail(st.at(), err)
