@@ -189,10 +189,3 @@ func Passing(err error) bool {
 	e := issue.As(err)
 	return e == nil || slices.Contains([]issue.Code{issue.Transient, issue.Timeout, issue.Throttled, issue.Exception}, e.Issues[0].Code)
 }
-
-// IsUnknown says that an error is about something that is not here: a value
-// set, a system, its content. Nothing can be told then, neither yes nor no.
-func IsUnknown(err error) bool {
-	e := issue.As(err)
-	return e != nil && (e.Issues[0].Code == issue.NotFound || e.Issues[0].Code == issue.NotSupported)
-}

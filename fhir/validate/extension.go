@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"meridian/fhir/element"
+	"meridian/fhir/fhirpath"
 	"meridian/fhir/issue"
 	"meridian/fhir/schema"
 )
@@ -97,18 +98,26 @@ func (r *run) allowed(n element.Node, contexts []contextRule) bool {
 			if p := n.Parent(); p.TypeID() == schema.TypeExtension && p.Child("url").Text() == c.expression {
 				return true
 			}
-		default: // fhirpath
+		default: // fhirpath: all elements that it finds in the resource
 			e := r.v.expr(c.expression)
 			if e == nil {
 				return true
 			}
-			ok, known, err := e.EvalBool(&r.env, n.Parent())
-			if err != nil || known && ok {
+			at, err := e.Eval(&r.env, resourceOf(n))
+			if err != nil || slices.ContainsFunc(at, func(i fhirpath.Item) bool { return i.Kind() == fhirpath.Element && i.Node() == n.Parent() }) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// resourceOf is the resource that n stands in.
+func resourceOf(n element.Node) element.Node {
+	for n.Parent().Valid() && n.Type().Kind != schema.Resource {
+		n = n.Parent()
+	}
+	return n
 }
 
 // inContext says that n is what an element id or type name of a context means: Patient.contact, HumanName, Element, Resource.

@@ -1,6 +1,8 @@
 package validate
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -111,7 +113,7 @@ func (a *answering) items(n, q element.Node) {
 // item checks what answers one item of the questionnaire.
 func (a *answering) item(n, q element.Node, given []element.Node) {
 	kind := q.Child("type").Text()
-	if !a.enabled(q) {
+	if !a.enabled(n, q) {
 		for _, c := range given {
 			if a.done && (c.Child("answer").Valid() || c.Child("item").Valid()) {
 				a.report(c, issue.SevError, issue.Structure, "questionnaire.disabled")
@@ -263,27 +265,54 @@ func (a *answering) occurs(n, q element.Node, answers int) {
 	}
 }
 
-// enabled evaluates enableWhen.
+// enabled evaluates enableWhen of an item below n.
 //
 // https://hl7.org/fhir/R4/questionnaire-definitions.html#Questionnaire.item.enableWhen
-func (a *answering) enabled(q element.Node) bool {
+func (a *answering) enabled(n, q element.Node) bool {
 	conditions := children(q, "enableWhen")
 	if len(conditions) == 0 {
 		return true
 	}
 	all := q.Child("enableBehavior").Text() == "all"
 	for _, c := range conditions {
-		if ok := a.condition(c); ok != all {
+		if ok := a.condition(n, c); ok != all {
 			return ok
 		}
 	}
 	return all
 }
 
-// condition evaluates one enableWhen over all answers to its question.
-func (a *answering) condition(c element.Node) bool {
+// nearest gives the occurrences of a question that the enableWhen of an item below n is about: those in the smallest part of the response around
+// the item that has any. So in a group that repeats each repetition has conditions of its own.
+//
+// https://hl7.org/fhir/R4/questionnaire-definitions.html#Questionnaire.item.enableWhen.question
+func (a *answering) nearest(n element.Node, link string) []element.Node {
+	all := a.byLink[link]
+	for up := n; up.Valid(); up = up.Parent() {
+		from, _ := slices.BinarySearchFunc(all, up.Index(), func(x element.Node, at int) int { return cmp.Compare(x.Index(), at) })
+		end := from
+		for end < len(all) && stands(all[end], up) {
+			end++
+		}
+		if end > from {
+			return all[from:end]
+		}
+	}
+	return nil
+}
+
+// stands says that n is up, or is below it.
+func stands(n, up element.Node) bool {
+	for n.Valid() && n.Index() > up.Index() {
+		n = n.Parent()
+	}
+	return n == up
+}
+
+// condition evaluates one enableWhen of an item below n over the answers to its question.
+func (a *answering) condition(n, c element.Node) bool {
 	var values []element.Node
-	for _, x := range a.byLink[c.Child("question").Text()] {
+	for _, x := range a.nearest(n, c.Child("question").Text()) {
 		for _, answer := range children(x, "answer") {
 			if v := answer.Child("value"); v.Valid() {
 				values = append(values, v)
