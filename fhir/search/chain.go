@@ -21,7 +21,7 @@ import (
 func (p *parser) chain(t *typeTable, head, rest string, v Pair, depth int) (Criterion, bool) {
 	code, typ, typed := strings.Cut(head, ":")
 	param := p.joinable(t, code, v.Name)
-	if param == nil || !p.deeper(depth) {
+	if param == nil || !p.deeper(v.Name, depth) {
 		return Criterion{}, false
 	}
 	targets := param.targetTypes()
@@ -125,11 +125,12 @@ func (p *Param) Canonical() bool {
 	return true
 }
 
-func (p *parser) deeper(depth int) bool {
+// deeper says whether one more reference may be followed; name is the parameter as it was sent.
+func (p *parser) deeper(name string, depth int) bool {
 	if depth < MaxChain {
 		return true
 	}
-	p.fail(issue.TooCostly, idTooMany, "chains and _has lead over at most %d references", MaxChain)
+	p.fail(issue.TooCostly, idTooMany, "%s: chains and _has lead over at most %d references", strconv.Quote(short(name)), MaxChain)
 	return false
 }
 
@@ -152,7 +153,7 @@ func (p *parser) list(v Pair) (c Criterion, ok bool) {
 			return c, false
 		}
 		if p.values++; p.values > MaxValues {
-			p.fail(issue.TooCostly, idTooMany, "more than %d values", MaxValues)
+			p.fail(issue.TooCostly, idTooMany, "%s: more than %d values", strconv.Quote(short(v.Name)), MaxValues)
 			return c, false
 		}
 		ids.Values = append(ids.Values, Value{Token: Token{Code: id}})

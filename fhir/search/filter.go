@@ -266,7 +266,7 @@ func (f *filterParser) has(t *typeTable, rest string, depth, refs int) (c Criter
 func (f *filterParser) reference(t *typeTable, code string, refs int) (*Param, bool) {
 	sub := parser{r: f.p.r, t: t, q: f.p.q}
 	param := sub.joinable(t, code, code)
-	if param == nil || !sub.deeper(refs) {
+	if param == nil || !sub.deeper(code, refs) {
 		i := sub.errors[0]
 		return nil, f.problemOf(i.Code, i.ID, "%s", i.Text)
 	}

@@ -26,7 +26,7 @@ func (p *parser) has(t *typeTable, rest string, v Pair, depth int) (c Criterion,
 		return c, false
 	}
 	param := p.joinable(of, parts[1], v.Name)
-	if param == nil || !p.deeper(depth) {
+	if param == nil || !p.deeper(v.Name, depth) {
 		return c, false
 	}
 	if !p.r.MayRefer(param, t.typ.Name) {

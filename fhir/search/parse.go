@@ -201,7 +201,7 @@ func (p *parser) plain(t *typeTable, name, modifier string, v Pair) (c Criterion
 func (p *parser) alternatives(c *Criterion, v Pair) bool {
 	for _, text := range splitEscaped(v.Value, ',') {
 		if p.values++; p.values > MaxValues {
-			p.fail(issue.TooCostly, idTooMany, "more than %d values", MaxValues)
+			p.fail(issue.TooCostly, idTooMany, "%s: more than %d values", strconv.Quote(short(v.Name)), MaxValues)
 			return false
 		}
 		x, reason := p.r.value(c, text)
