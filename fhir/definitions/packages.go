@@ -259,18 +259,6 @@ func (p *Packages) find(kind, canon string) []packaged {
 	return nil
 }
 
-// Resource gives the newest version of a canonical, or with "|version" that one: ErrNotFound when there is none.
-func (p *Packages) Resource(kind, canon string) ([]byte, error) {
-	all, err := p.Versions(kind, canon)
-	if err == nil && len(all) == 0 {
-		err = fmt.Errorf("packages: %s %s: %w", kind, canon, ErrNotFound)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return all[len(all)-1], nil
-}
-
 // archiveReader reads one archive.
 type archiveReader struct {
 	name      string

@@ -72,18 +72,15 @@ func TestPackages(t *testing.T) {
 	if all := p.All(); len(all) != 2 || all[0].Name != "a" || all[0].Resources != 2 || all[1].Version != "2.1.0" || all[0].SHA256 != fmt.Sprintf("%x", sha256.Sum256(dir["a.tgz"].Data)) {
 		t.Errorf("%+v", all)
 	}
-	newest, err := p.Resource("StructureDefinition", "http://x/p")
-	if err != nil || string(newest) != `{"resourceType":"StructureDefinition","url":"http://x/p","version":"10.0.0","title":"ten","decimal":1.10}` {
-		t.Errorf("the newest: %s, %v", newest, err)
+	all, err := p.Versions("StructureDefinition", "http://x/p")
+	if err != nil || len(all) != 3 || string(all[2]) != `{"resourceType":"StructureDefinition","url":"http://x/p","version":"10.0.0","title":"ten","decimal":1.10}` {
+		t.Errorf("the newest is last: %s, %v", all, err)
 	}
-	if old, err := p.Resource("StructureDefinition", "http://x/p|9.0.0"); err != nil || !strings.Contains(string(old), "nine otherwise") {
+	if old, err := p.Versions("StructureDefinition", "http://x/p|9.0.0"); err != nil || len(old) != 1 || !strings.Contains(string(old[0]), "nine otherwise") {
 		t.Errorf("9.0.0: %s, %v", old, err)
 	}
-	if _, err := p.Resource("StructureDefinition", "http://x/p|99.0.0"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("an example: %v", err)
-	}
-	if all, err := p.Versions("StructureDefinition", "http://x/p"); err != nil || len(all) != 3 {
-		t.Errorf("%d versions, %v", len(all), err)
+	if none, err := p.Versions("StructureDefinition", "http://x/p|99.0.0"); err != nil || len(none) != 0 {
+		t.Errorf("an example: %s, %v", none, err)
 	}
 	if c := p.Conflicts(); len(c) != 1 || c[0] != (Conflict{"StructureDefinition", "http://x/p", "9.0.0", "a.tgz", "b.tgz"}) {
 		t.Errorf("conflicts: %v", c)

@@ -102,7 +102,7 @@ func (r *run) coding(n element.Node) {
 	}
 }
 
-// membership answers memberOf() in invariants.
+// membership answers memberOf() and subsumes() in invariants.
 type membership struct{ r *run }
 
 func (t membership) MemberOf(code element.Node, valueSet string) (member, known bool, err error) {
@@ -110,8 +110,30 @@ func (t membership) MemberOf(code element.Node, valueSet string) (member, known 
 	return member, known, t.r.err
 }
 
-func (t membership) Subsumes(_, _ element.Node) (subsumes, known bool, err error) {
-	return false, false, nil
+// Subsumes compares the codings of one system with each other.
+func (t membership) Subsumes(a, b element.Node) (subsumes, known bool, err error) {
+	for _, x := range codings(a) {
+		for _, y := range codings(b) {
+			system := x.Child("system").Text()
+			if system == "" || system != y.Child("system").Text() {
+				continue
+			}
+			yes, k, err := t.r.v.opt.Codes.Subsumes(t.r.ctx, system, x.Child("code").Text(), y.Child("code").Text())
+			if t.r.fail(err); err != nil || yes && k {
+				return yes, k, err
+			}
+			known = known || k
+		}
+	}
+	return false, known, nil
+}
+
+// codings are those of a CodeableConcept, or a Coding itself.
+func codings(n element.Node) []element.Node {
+	if n.TypeID() == schema.TypeCodeableConcept {
+		return children(n, "coding")
+	}
+	return []element.Node{n}
 }
 
 var _ fhirpath.Terminology = membership{}

@@ -31,6 +31,11 @@ func (l official) Defines(ctx context.Context, system, code string) (yes, known 
 	return err == nil, err == nil || e != nil && e.Issues[0].ID == "terminology.code", nil
 }
 
+func (l official) Subsumes(ctx context.Context, system, a, b string) (yes, known bool, _ error) {
+	r, err := l.Library.Subsumes(ctx, system, "", a, b)
+	return r == terminology.Equivalent || r == terminology.Above, err == nil, nil
+}
+
 // newOfficial gives a Validator with all that R4 defines.
 func newOfficial() *Validator {
 	return New(Options{Codes: official{terminology.New(terminology.Options{})}})

@@ -83,3 +83,8 @@ func (*fewCodes) Contains(_ context.Context, set, system, code string) (yes, kno
 func (*fewCodes) Defines(_ context.Context, system, code string) (yes, known bool, err error) {
 	return code == "a" || code == "b" || code == "c", system == "http://example.org/s", nil
 }
+
+// Subsumes: a is above b.
+func (*fewCodes) Subsumes(_ context.Context, system, a, b string) (yes, known bool, err error) {
+	return a == b || a == "a" && b == "b", system == "http://example.org/s", nil
+}

@@ -80,6 +80,9 @@ func (f failing) Contains(context.Context, string, string, string) (yes, known b
 func (f failing) Defines(context.Context, string, string) (yes, known bool, err error) {
 	return false, false, f.codes
 }
+func (f failing) Subsumes(context.Context, string, string, string) (yes, known bool, err error) {
+	return false, false, f.codes
+}
 
 // That a store does not answer says nothing of what it holds.
 func TestWhatCannotBeAskedEndsTheValidation(t *testing.T) {

@@ -90,6 +90,9 @@ type Codes interface {
 	// Defines says whether a code system has a code; known is false for a
 	// system that is not there in full.
 	Defines(ctx context.Context, system, code string) (yes, known bool, err error)
+	// Subsumes says whether the code a of a system is b or stands above it; known
+	// is false where it cannot be said.
+	Subsumes(ctx context.Context, system, a, b string) (yes, known bool, err error)
 }
 
 // Options of a Validator. The zero value validates against R4 alone, without terminology.

@@ -159,6 +159,15 @@ func (known) Defines(ctx context.Context, system, code string) (yes, known bool,
 	return err == nil, err == nil || e != nil && e.Issues[0].ID == "terminology.code", failed(err)
 }
 
+func (known) Subsumes(ctx context.Context, system, a, b string) (yes, known bool, err error) {
+	s, ok := ctx.Value(serviceKey{}).(*interaction.Service)
+	if !ok {
+		return false, false, nil
+	}
+	r, err := s.Terminology().Subsumes(ctx, system, "", a, b)
+	return r == terminology.Equivalent || r == terminology.Above, err == nil, failed(err)
+}
+
 // failed leaves out errors that say what terminology does not know: it could be asked.
 func failed(err error) error {
 	if terminology.Passing(err) {
