@@ -142,7 +142,7 @@ func (s *Service) operate(ctx context.Context, r *registered, p *OperateParams, 
 		return OperationResult{}, &in.failed
 	}
 	c.Params, c.Query = in.values, in.query
-	if r.Paged {
+	if r.Paged || r.Search {
 		c.remember()
 	}
 	out, err := r.run.Run(ctx, c)

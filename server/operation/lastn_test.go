@@ -143,3 +143,13 @@ func BenchmarkLastn1000(b *testing.B) {
 		}
 	}
 }
+
+// "The self link": the parameters that were used, https://hl7.org/fhir/R4/search.html#conformance
+func TestLastnSaysWhatWasAsked(t *testing.T) {
+	s := newService(t)
+	put(t, s, observation("o", "2026-01-01", "a"))
+	got := get(t, s, "lastn", observations, "max=2&patient=Patient/p&category=lab")
+	if self := got.Link[0].URL; got.Link[0].Relation != "self" || !strings.HasSuffix(self, "/Observation/$lastn?max=2&patient=Patient/p&category=lab") {
+		t.Errorf("self is %q", self)
+	}
+}
