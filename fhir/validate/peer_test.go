@@ -71,7 +71,7 @@ func judge(t testing.TB, v *Validator, body []byte) (errors []string) {
 func TestPeerCases(t *testing.T) {
 	dir := os.Getenv("MERIDIAN_PEER")
 	if dir == "" {
-		t.Skip("MERIDIAN_PEER is not set: see .ci/peers/validator.sh")
+		t.Skip("SKIPPED: MERIDIAN_PEER is not set, see .ci/peers/validator.sh")
 	}
 	cases, bases := []mutated{}, bytes.Buffer{}
 	for _, x := range fhirtest.Examples(t) {

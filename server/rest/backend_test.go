@@ -2,16 +2,12 @@ package rest_test
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"log/slog"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"meridian/server/store"
 	"meridian/server/store/mongostore"
@@ -62,27 +58,7 @@ func openPebble(t testing.TB, c storetest.Config) store.Store {
 // openMongo opens a database of its own, which is dropped at the end of the test.
 func openMongo(t testing.TB, uri string, c storetest.Config) store.Store {
 	t.Helper()
-	var b [6]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		t.Fatal(err)
-	}
-	name := "meridian_test_" + hex.EncodeToString(b[:])
-	t.Cleanup(func() {
-		client, err := mongo.Connect(options.Client().ApplyURI(uri))
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		if err := client.Database(name).Drop(ctx); err != nil {
-			t.Errorf("drop %s: %v", name, err)
-		}
-		if err := client.Disconnect(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	s, err := mongostore.Open(t.Context(), mongostore.Options{URI: uri, Database: name, Index: c.Index, Adopt: c.Adopt, IndexVersion: c.IndexVersion, Clock: c.Clock,
+	s, err := mongostore.Open(t.Context(), mongostore.Options{URI: uri, Database: storetest.NewDatabase(t, uri), Index: c.Index, Adopt: c.Adopt, IndexVersion: c.IndexVersion, Clock: c.Clock,
 		Settle: -1, CatalogAge: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

@@ -3,15 +3,10 @@ package mongostore
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"log/slog"
 	"os"
 	"testing"
 	"time"
-
-	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"meridian/server/store"
 	"meridian/server/store/storetest"
@@ -41,27 +36,7 @@ func uri(t testing.TB) string {
 func newDatabase(t testing.TB) (uriText, name string) {
 	t.Helper()
 	u := uri(t)
-	var b [6]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		t.Fatal(err)
-	}
-	name = "meridian_test_" + hex.EncodeToString(b[:])
-	t.Cleanup(func() {
-		c, err := mongo.Connect(options.Client().ApplyURI(u))
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		if err := c.Database(name).Drop(ctx); err != nil {
-			t.Errorf("drop %s: %v", name, err)
-		}
-		if err := c.Disconnect(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	return u, name
+	return u, storetest.NewDatabase(t, u)
 }
 
 // testOptions opens an own database indexed as the suite does.
