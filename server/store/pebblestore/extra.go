@@ -157,14 +157,7 @@ func (s *Store) prepareRemoval(commit *store.CommitParams, t *typeName, extras [
 		pr.set.remove(x.key)
 		pr.set.ops[len(pr.set.ops)-1].plain = x.plain
 	}
-	err := pr.amend(0)
-	if pr.points != nil {
-		err = errors.Join(err, pr.points.Close())
-		pr.points = nil
-	}
-	out.batch = s.db.NewBatch()
-	if err = errors.Join(err, pr.set.write(out.batch)); err != nil {
-		out.close()
+	if err := pr.finish(out); err != nil {
 		return nil, err
 	}
 	return out, nil

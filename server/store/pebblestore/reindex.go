@@ -112,17 +112,24 @@ func (s *Store) prepareReindex(commit *store.CommitParams, t *typeName, params [
 			pr.set.ops[len(pr.set.ops)-1].plain = op.plain
 		}
 	}
+	if err := pr.finish(out); err != nil {
+		return nil, fmt.Errorf("reindex %s: %w", t.name, err)
+	}
+	return out, nil
+}
+
+// finish makes a batch of the set, whose keys are of resources that stand already.
+func (pr *preparer) finish(out *prepared) error {
 	err := pr.amend(0)
 	if pr.points != nil {
 		err = errors.Join(err, pr.points.Close())
 		pr.points = nil
 	}
-	out.batch = s.db.NewBatch()
+	out.batch = pr.store.db.NewBatch()
 	if err = errors.Join(err, pr.set.write(out.batch)); err != nil {
 		out.close()
-		return nil, fmt.Errorf("reindex %s: %w", t.name, err)
 	}
-	return out, nil
+	return err
 }
 
 // wantedParams are the parameters of a type, forms included, that params name; nil for all.
